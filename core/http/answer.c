@@ -1,4 +1,4 @@
-/* Translates outcomes of commands to statuses, bodies and headers of HTTP. */
+/* Converts outcomes of commands to statuses, bodies and headers of HTTP. */
 #include "http/answer.h"
 
 #include <assert.h>
@@ -186,7 +186,7 @@ static char *put_line(char *at, struct kv_slice name, struct kv_slice value)
     return kv_put(kv_put(kv_put(at, name), value), KV_SLICE("\r\n"));
 }
 
-/* A browser takes a file for what its type says, whatever it looks like. */
+/* Browsers must use the declared type of a file, and not guess it. */
 static char *put_file(char *at, const struct kv_file_head *file, bool has_body)
 {
     assert(file->lines.len <= KV_LONGEST_FILE_LINES);
@@ -201,7 +201,7 @@ static char *put_file(char *at, const struct kv_file_head *file, bool has_body)
     return has_body ? put_line(at, KV_SLICE("content-type: "), file->type) : at;
 }
 
-/* The rarer headers. */
+/* The less frequent headers. */
 static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice allowed_origin)
 {
     if (allowed_origin.len != 0)
@@ -245,7 +245,7 @@ static char *put_content_type(char *at, enum kv_content content)
     }
 }
 
-/* `Vary` stands on every answer: a cache must not give one page's to another. */
+/* Every answer has `Vary`: a cache must not use one page's answer for another. */
 char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
                               struct kv_slice allowed_origin)
 {

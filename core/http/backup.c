@@ -1,5 +1,4 @@
-/* `GET /admin/backup`: the whole store, while it serves. The backup itself is the business of
- * core/admin. */
+/* `GET /admin/backup`: the whole store, while it serves. core/admin makes the backup. */
 #include <stdlib.h>
 
 #include "http/resource.h"
@@ -9,7 +8,7 @@ struct handover {
     struct kv_handover base;
     struct kv_http_context *here;
     struct kv_principal *principal; /* held */
-    bool is_head;                   /* there is nothing but the head */
+    bool is_head;                   /* send only the head */
 };
 
 static void start(struct handover *handover, struct kv_connection *connection)

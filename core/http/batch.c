@@ -1,12 +1,11 @@
 /*
- * `/batch`: messages as a WebSocket has them, and their answers, in one request. All messages are
- * read before the first is sent, so that a body that is no array of JSON does nothing. Then some
- * are under way at a time, in the order of the connection's client, and each answer is appended
- * when its command is handed back.
+ * `/batch`: messages as on a WebSocket, and their answers, in one request. All messages are read
+ * before the first is sent, so a body that is not an array of JSON has no effect. Then a limited
+ * number of commands are under way at a time, in the order of the connection's client, and each
+ * answer is appended when its command is handed back.
  *
- * Whatever takes as long as a value is long is left to workers: the values that are written are
- * copied by them before they are sent, and those that were read are put in between the answers by
- * them at the end.
+ * Workers do everything whose duration depends on the length of values: they copy the values to
+ * write before these are sent, and insert the values that were read between the answers at the end.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -21,10 +20,10 @@
 
 enum {
     MOST_UNDER_WAY = 64,
-    NO_ROOM = 503, /* the status of an answer that is left out: another batch may have it */
-    MOST_BYTES_UNDER_WAY = 1 << 20, /* of values that are written; one more may exceed it */
-    LONG_ANSWER = 1 << 20,          /* a value that is not copied by the loop */
-    MOST_ANSWER_BYTES = 16 << 20    /* then no more values are given */
+    NO_ROOM = 503,                  /* the status of an omitted answer: another batch may get it */
+    MOST_BYTES_UNDER_WAY = 1 << 20, /* of values to write; one more may exceed it */
+    LONG_ANSWER = 1 << 20,          /* longer values are not copied by the loop */
+    MOST_ANSWER_BYTES = 16 << 20    /* beyond this no more values are included */
 };
 
 static const char TOO_LONG[] =
@@ -32,48 +31,48 @@ static const char TOO_LONG[] =
 static const char NO_MEMORY[] =
     "the memory of all connections is used up: ask for it in another batch, later";
 
-/* A message, or the answer that it gets because something is wrong with it. */
+/* A message, or its answer if it is invalid. */
 struct item {
     struct kv_message message;
-    size_t text_at; /* in `texts`: of that answer, or of the key where it had escapes */
+    size_t text_at; /* in `texts`: of that answer, or of the key if it had escapes */
     size_t text_len;
     bool is_wrong;
     bool key_is_decoded;
 };
 
-/* A long value that belongs into the answers, at that place. */
+/* A long value to insert into the answers. */
 struct long_value {
-    size_t at; /* in `out` */
+    size_t at; /* offset in `out` */
     struct kv_held value;
 };
 
-/* The exchange's. */
+/* Belongs to the exchange. */
 struct batch {
     struct kv_exchange *exchange;
     struct kv_slice body;
     struct item *items;
     size_t n;
-    struct kv_http_limits limits; /* as the batch came: a worker may not read the loop's */
+    struct kv_http_limits limits; /* as of the batch's arrival: a worker may not read the loop's */
     struct kv_buffer texts;
     struct kv_buffer scratch;
     struct kv_answer refusal; /* status 0: the body can be read */
     struct kv_error why;
     bool is_on_worker;
     struct kv_job job;
-    bool is_staged;        /* the value of the message that is to be sent next, as far as that */
-    struct kv_item staged; /* was possible */
-    size_t n_counted;      /* by the rates */
+    bool is_staged;        /* of the next message to send, if possible */
+    struct kv_item staged; /* the copy of its value; all zero: none */
+    size_t n_counted;      /* counted by the rates */
     size_t n_sent;
     size_t n_answered;
-    size_t bytes_sent; /* of values, since nothing was under way */
-    bool is_merging;   /* nothing else is under way */
-    bool is_sending;   /* the loop that sends is at work */
+    size_t bytes_sent; /* of values, since commands were last under way */
+    bool is_merging;   /* a merge is under way, and nothing else */
+    bool is_sending;   /* the sending loop is running */
     struct kv_buffer out;
     struct long_value *long_values;
     size_t n_long;
     size_t long_bytes;
-    struct kv_buffer whole;  /* all answers, where there are long ones */
-    struct kv_charge charge; /* for their bytes */
+    struct kv_buffer whole;  /* all answers, if some are long */
+    struct kv_charge charge; /* for the bytes of `whole` */
 };
 
 static void dispose(void *memory)
@@ -92,7 +91,8 @@ static void dispose(void *memory)
     kv_charge_set(&batch->charge, 0);
 }
 
-/* The batch stays meanwhile: its carrier does not look at a connection that waits for an answer. */
+/* The batch stays alive meanwhile: its carrier does not read a connection that waits for an
+ * answer. */
 static void give_to_worker(struct batch *batch, void (*work)(struct kv_job *job),
                            void (*done)(struct kv_job *job), size_t bytes)
 {
@@ -104,7 +104,7 @@ static void give_to_worker(struct batch *batch, void (*work)(struct kv_job *job)
     kv_workers_run(here->workers, here->loop, &batch->job);
 }
 
-/* ---- reading: on any thread ---- */
+/* ---- reading, on any thread ---- */
 
 static struct kv_translation_limits limits_of(const struct batch *batch)
 {
@@ -126,7 +126,7 @@ static void make_wrong(struct batch *batch, struct item *item, int status, const
     item->is_wrong = true;
 }
 
-/* The scratch buffer serves the next message. */
+/* Copies the key, as the scratch buffer is reused for the next message. */
 static void keep_key(struct batch *batch, struct item *item)
 {
     size_t at = batch->texts.len;
@@ -146,7 +146,7 @@ static int check_type(const struct kv_message *message, struct kv_error *reterr)
     return 0;
 }
 
-/* Returns: 0, or the status that HTTP has for it and *reterr. */
+/* Returns: 0, or the status of HTTP and *reterr. */
 static int parse(struct batch *batch, struct kv_slice text, struct kv_message *ret,
                  struct kv_error *reterr)
 {
@@ -174,7 +174,7 @@ static void refuse(struct batch *batch, int status)
     batch->refusal = (struct kv_answer){.status = status};
 }
 
-/* Returns: whether it is an array of JSON, of not too many elements. */
+/* Returns: whether the body is an array of JSON with a permitted number of elements. */
 static bool count_messages(struct batch *batch)
 {
     uint32_t depth = batch->limits.max_depth + 3;
@@ -219,8 +219,8 @@ static void read_batch(struct batch *batch)
 
 /* ---- answers ---- */
 
-/* Whether a value of `len` bytes may not follow `before` bytes of answers. Returns: NULL, or why.
- */
+/* Checks whether a value of `len` bytes may follow `before` bytes of answers. Returns: NULL, or the
+ * reason why not. */
 static const char *why_no_value(const struct batch *batch, size_t before, size_t len)
 {
     if (before >= MOST_ANSWER_BYTES)
@@ -234,7 +234,7 @@ static size_t answers_len(const struct batch *batch)
     return batch->out.len + batch->long_bytes;
 }
 
-/* A reference to it, until it is put in. */
+/* Holds a reference to the value until it is inserted. */
 static void hold_value(struct batch *batch, const struct kv_item *item)
 {
     struct kv_keyspace *keyspace = batch->exchange->here->keyspace;
@@ -246,7 +246,7 @@ static void hold_value(struct batch *batch, const struct kv_item *item)
     batch->long_bytes += item->value.len;
 }
 
-/* Returns: false where there is no memory. */
+/* Returns: false if there is no memory. */
 static bool put_value(struct batch *batch, const struct kv_command *command, struct kv_slice value)
 {
     if (command->item.ref != NULL && value.len >= LONG_ANSWER) {
@@ -259,7 +259,7 @@ static bool put_value(struct batch *batch, const struct kv_command *command, str
     return true;
 }
 
-/* begin: where the answer begins. */
+/* begin: the beginning of the answer. */
 static void append_value(struct batch *batch, const struct kv_command *command, size_t begin,
                          struct kv_slice value)
 {
@@ -297,7 +297,7 @@ static void append_answer(struct batch *batch, const struct kv_command *command)
     }
 }
 
-/* Gives the text as the answer; the batch may be gone then. */
+/* Sends the text as the answer; may free the batch. */
 static void answer_with(struct batch *batch, struct kv_buffer *text)
 {
     struct kv_buffer given = *text;
@@ -306,7 +306,7 @@ static void answer_with(struct batch *batch, struct kv_buffer *text)
     kv_exchange_answer_with(batch->exchange, (struct kv_answer){.status = 200}, &given);
 }
 
-/* Puts the long values in between the answers. */
+/* Inserts the long values between the answers. */
 static void assemble_on_worker(struct kv_job *job)
 {
     struct batch *batch = KV_CONTAINER(job, struct batch, job);
@@ -379,7 +379,7 @@ static void send_note(struct batch *batch, struct kv_slice text)
     kv_exchange_send(batch->exchange, note, on_finished);
 }
 
-/* The text in `scratch`, where the next one is written, too. */
+/* Sends the text in `scratch`, in which the next one will be written. */
 static void send_scratch(struct batch *batch)
 {
     struct kv_command *note =
@@ -448,8 +448,8 @@ static void send_item(struct batch *batch, const struct item *item)
         send_command(batch, item);
 }
 
-/* The result of a merge is given whatever its length, so it is not made where it would be too much.
- * Returns: false where it has to wait until nothing is under way. */
+/* The result of a merge is included whatever its length, so it is not made if it could be too long.
+ * Returns: false if it has to wait until nothing is under way. */
 static bool send_merge(struct batch *batch, const struct item *item)
 {
     if (batch->n_sent != batch->n_answered)
@@ -463,7 +463,7 @@ static bool send_merge(struct batch *batch, const struct item *item)
     return true;
 }
 
-/* ---- values that are written ---- */
+/* ---- values to write ---- */
 
 static void stage_on_worker(struct kv_job *job)
 {
@@ -481,7 +481,7 @@ static void on_staged(struct kv_job *job)
     go_on(batch);
 }
 
-/* Returns: false where its value is to be copied by a worker first. */
+/* Returns: false if a worker has to copy its value first. */
 static bool is_ready(struct batch *batch, const struct item *item)
 {
     size_t len = item->message.value.len;
@@ -492,7 +492,7 @@ static bool is_ready(struct batch *batch, const struct item *item)
     return false;
 }
 
-/* Whether no more may be sent before others are answered. */
+/* Whether to wait for answers before more is sent. */
 static bool has_enough_under_way(struct batch *batch)
 {
     if (batch->n_sent == batch->n_answered)
@@ -502,8 +502,8 @@ static bool has_enough_under_way(struct batch *batch)
            batch->bytes_sent >= MOST_BYTES_UNDER_WAY;
 }
 
-/* Counts the next one, once. The request has been counted as the first. Returns: false, and *ret,
- * where it exceeds a rate. */
+/* Counts the next message, once. The request itself counted as the first. Returns: false, and *ret,
+ * if it exceeds a rate. */
 static bool count_next(struct batch *batch, struct kv_excess *ret)
 {
     if (batch->n_counted > batch->n_sent)
@@ -512,7 +512,7 @@ static bool count_next(struct batch *batch, struct kv_excess *ret)
     return batch->n_sent == 0 || kv_client_count_message(batch->exchange->client, ret);
 }
 
-/* Returns: false where it has to wait. */
+/* Returns: false if it has to wait. */
 static bool send_counted(struct batch *batch, const struct item *item)
 {
     if (!is_ready(batch, item))
@@ -523,7 +523,7 @@ static bool send_counted(struct batch *batch, const struct item *item)
     return true;
 }
 
-/* Returns: whether the next one was sent. */
+/* Returns: whether the next message was sent. */
 static bool send_next(struct batch *batch)
 {
     struct kv_excess excess;

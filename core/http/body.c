@@ -26,8 +26,8 @@ static bool begins_an_object(struct kv_slice text)
     return at < text.len && text.bytes[at] == '{';
 }
 
-/* Where the text is not even the beginning of an object, the shape says more than the fault. hint:
- * what else may be meant. */
+/* If the text is not even the beginning of an object, describing the expected shape helps more than
+ * the fault. hint: an alternative that may have been meant. */
 static int refuse(const char *shape, const char *hint, struct kv_slice text,
                   const struct kv_json_error *bad, struct kv_error *reterr)
 {

@@ -1,7 +1,7 @@
 /*
  * `GET /admin/clients`: the connections of all loops, in the order of their ids, in pages. A post
- * goes from loop to loop and gathers those that a page may have; back on the loop of the request
- * the smallest ids are the page. The request may have gone meanwhile.
+ * visits each loop and gathers candidates for the page; back on the loop of the request, the
+ * smallest ids make up the page. The request may have ended meanwhile.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 enum {
     USUAL_LIMIT = 100,
-    MOST = 1000, /* of a page */
+    MOST = 1000, /* connections in a page */
     LONGEST_NAME = 256,
 };
 
@@ -28,21 +28,21 @@ static const struct kv_slice names[N_PARAMETERS] = {
     [LIMIT] = {"limit", 5}, [CURSOR] = {"cursor", 6}};
 static const struct kv_query_form form = {.names = names, .n_names = N_PARAMETERS};
 
-/* A connection, and where its text is. */
+/* A connection, and the place of its text. */
 struct entry {
     uint64_t id;
     size_t at, len;
 };
 
-/* The exchange's, and owned by the post while that is under way. */
+/* Belongs to the exchange; to the post while that is under way. */
 struct gathering {
     struct kv_post post;
     struct kv_http_context *here;
-    struct kv_exchange *exchange; /* NULL: it has gone */
-    uint32_t next;                /* loop */
-    uint64_t after;               /* this id */
+    struct kv_exchange *exchange; /* NULL: it has ended */
+    uint32_t next;                /* loop to visit */
+    uint64_t after;               /* only ids above this one */
     uint64_t limit;
-    size_t n_here; /* of the loop that is being visited */
+    size_t n_here; /* found on the current loop */
     bool has_more;
     struct kv_buffer text;
     struct entry *entries;
@@ -139,7 +139,7 @@ static void destroy(struct gathering *gathering)
     free(gathering);
 }
 
-/* The exchange's memory: what it was waiting for. */
+/* The exchange's memory: the gathering that it waits for. */
 struct waiting {
     struct gathering *gathering; /* NULL: it has been answered */
 };
@@ -164,7 +164,7 @@ static void run(struct kv_post *post)
 {
     struct gathering *gathering = KV_CONTAINER(post, struct gathering, post);
     struct kv_http_context *here = gathering->here;
-    if (gathering->next == here->n_loops) { /* back again */
+    if (gathering->next == here->n_loops) { /* back on the first loop */
         if (gathering->exchange != NULL)
             answer(gathering);
         destroy(gathering);
@@ -177,7 +177,7 @@ static void run(struct kv_post *post)
     kv_loop_post(here->loops[to], &gathering->post);
 }
 
-/* ---- the question ---- */
+/* ---- the request ---- */
 
 static int read_parameter(int which, struct kv_slice value, struct gathering *gathering,
                           struct kv_error *reterr)

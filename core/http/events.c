@@ -1,6 +1,6 @@
 /*
- * `/events`: subscriptions as Server-Sent Events. What is wrong with a request is answered before
- * the stream begins; the stream itself is the business of core/events.
+ * `/events`: subscriptions as Server-Sent Events. Invalid requests are refused before the stream
+ * begins; core/events runs the stream.
  */
 #include <stdlib.h>
 
@@ -31,9 +31,9 @@ static const struct kv_slice names[N_PARAMETERS] = {
 static const struct kv_query_form form = {
     .names = names, .n_names = N_PARAMETERS, .repeatable = 1u << KEY | 1u << PREFIX};
 
-/* ---- the question ---- */
+/* ---- the request ---- */
 
-/* What a request asks for, or what is wrong with it. */
+/* The subscriptions that a request asks for, or its fault. */
 struct reading {
     struct kv_wish wish;
     uint64_t cost;  /* of its subscriptions */
@@ -93,7 +93,7 @@ static int check(struct reading *reading)
     return 0;
 }
 
-/* Returns: 0, or -1 and why in the reading. */
+/* Returns: 0, or -1 and the fault in the reading. */
 static int read_query(struct reading *reading, const struct kv_http_context *here,
                       struct kv_slice text, struct kv_buffer *decoded)
 {
@@ -109,8 +109,8 @@ static int read_query(struct reading *reading, const struct kv_http_context *her
     return which == KV_QUERY_END ? check(reading) : -1;
 }
 
-/* The header goes before the query, which browsers repeat. One that is none of ours is of no epoch
- * that there is. */
+/* The header takes precedence over the query, which browsers repeat. An id that is not the server's
+ * has an epoch that never matches. */
 static void read_last_event_id(struct kv_wish *wish, const struct kv_request *request)
 {
     struct kv_slice id;
@@ -129,7 +129,7 @@ struct handover {
     struct kv_http_context *here;
     struct kv_wish wish;
     struct kv_principal *principal; /* held */
-    bool is_head;                   /* there is nothing but the head */
+    bool is_head;                   /* send only the head */
 };
 
 static void open_stream(struct kv_handover *base, struct kv_connection *connection)

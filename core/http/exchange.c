@@ -55,12 +55,12 @@ static void free_text(void *owner, void *ref)
     free(ref);
 }
 
-/* The text in no more memory than it needs. Takes it over. */
+/* Makes the text use no more memory than it needs. Takes it over. */
 static struct kv_held hold(struct kv_buffer *text)
 {
     char *bytes = realloc(text->bytes, text->len);
     if (bytes == NULL)
-        bytes = text->bytes; /* it stays as it was */
+        bytes = text->bytes; /* it is unchanged */
     struct kv_held held = {.bytes = {bytes, text->len}, .ref = bytes, .release = free_text};
     *text = (struct kv_buffer){0};
     return held;

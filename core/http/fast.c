@@ -1,17 +1,17 @@
 /*
- * What a read has brought is taken request by request and given to the resources, whose commands go
- * to the keyspace in the client's order; answers come back in that order, and the stage writes all
- * of a turn at once. Commands borrow the key and the value from the input, which is therefore
- * consumed in the stage, after the keyspace's, and not before.
+ * The requests in a read are taken one by one and given to the resources, whose commands go to the
+ * keyspace in the client's order; answers come back in that order, and the stage writes all answers
+ * of a turn at once. Commands borrow the key and the value from the input, so it is consumed only
+ * in the stage, after the keyspace's.
  *
- * Exchanges hold nothing of their own but whether the answer has a body; so a connection has two of
- * them for all its requests. An answer that a resource gives at once, while earlier requests are
- * under way, waits for its place as a note among the commands.
+ * Exchanges keep only whether the answer has a body; so a connection has two of them for all its
+ * requests. An answer that a resource gives at once, while earlier requests are under way, waits
+ * for its place as a note among the commands.
  *
- * A connection leaves the fast path in the stage only, when all that it was asked is answered and
- * sent: to libh2o with the input that was not taken, or closed. Before that it may be held up:
- * while it has too many commands under way or too much unsent, it is not read on. Where it has used
- * up its quantum of the turn, its input waits for the next one.
+ * A connection leaves the fast path only in the stage, when everything before is answered and sent:
+ * it goes to libh2o with the remaining input, or is closed. Before that it may be held up: while it
+ * has too many commands under way or too much unsent, it is not read. When it has used up its
+ * quantum of the turn, its input waits for the next turn.
  */
 #include "http/fast.h"
 
@@ -28,11 +28,11 @@ enum {
     LARGEST_KEPT = 4096 /* of the loop's buffers, from one turn to the next */
 };
 
-/* A connection goes through these downwards only. */
+/* A connection only moves downwards through these states. */
 enum state {
     SERVING,
-    LEAVING, /* what comes next is libh2o's */
-    ENDING,  /* nothing comes any more, or nothing more is answered: closes when all is sent */
+    LEAVING, /* later requests are libh2o's */
+    ENDING,  /* nothing more arrives, or is answered: closes when all is sent */
     BROKEN,  /* closes at once */
 };
 
@@ -45,7 +45,7 @@ struct fast {
     enum state state;
     bool has_partial; /* the input ends within a request; the next read must complete it */
     bool is_held_up;  /* input is left because of a limit, or for another turn */
-    const struct kv_request *serving; /* a resource is being asked for this; NULL: none is */
+    const struct kv_request *serving; /* the request being passed to a resource; NULL: none */
     size_t n_lent;                    /* bytes of the input that commands of this turn borrow */
     struct kv_quantum quantum;
     struct kv_head_memory heads;
@@ -117,9 +117,9 @@ static struct kv_slice input_of(const struct fast *fast)
     return (struct kv_slice){bytes + fast->n_lent, len - fast->n_lent};
 }
 
-/* Answers. */
+/* ---- answers ---- */
 
-/* While service ends, the answer after which nothing waits is the connection's last. */
+/* While service ends, a connection's last answer is the one after which no request waits. */
 static bool is_last(const struct fast *fast, const struct kv_answer *answer)
 {
     return answer->is_last || (kv_http_is_draining(context_of(fast)) && !has_commands(fast) &&
@@ -144,7 +144,7 @@ static void write_answer(struct fast *fast, struct kv_answer *answer, bool is_he
     kv_fast_answer_write(&fast->out, keyspace, answer, &sending);
 }
 
-/* A noted answer: the struct, and its text. */
+/* A noted answer: the struct, followed by its text. */
 static void on_note_finished(struct kv_command *note)
 {
     struct kv_exchange *exchange = note->owner;
@@ -184,7 +184,7 @@ static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
         write_answer(fast, to_send, exchange->is_head);
 }
 
-/* The request stays in the input, and the connection leaves when what was before is answered. */
+/* The request stays in the input, and the connection leaves when everything before is answered. */
 static void leave_request(struct kv_exchange *exchange)
 {
     turn_to(fast_of(exchange), LEAVING);
@@ -199,7 +199,7 @@ static const struct kv_request *asked(struct kv_exchange *exchange, int64_t *ret
 
 static const struct kv_carrier carrier = {.answer = answer, .leave = leave_request, .asked = asked};
 
-/* Requests. */
+/* ---- requests ---- */
 
 static struct kv_exchange create_exchange(const struct fast *fast, bool is_head)
 {
@@ -251,7 +251,7 @@ static enum kv_fast_verdict read_request(struct fast *fast, struct kv_slice inpu
     return kv_fast_request_read(input, &fast->heads, request, ret_len);
 }
 
-/* Takes one request. Returns: its length; 0 where there is none to take. */
+/* Takes one request. Returns: its length; 0 if there is none to take. */
 static size_t take_request(struct fast *fast, struct kv_slice input)
 {
     struct kv_request request;
@@ -277,11 +277,12 @@ bool kv_fast_takes(const struct kv_http_context *here, const struct kv_connectio
     return !here->access->is_metered || !kv_connection_is_of_many(connection);
 }
 
-/* Whether it is to leave, whatever comes next. */
+/* Whether it has to leave, whatever the next request is. */
 static bool has_to_leave(const struct fast *fast)
 {
     return kv_http_is_draining(context_of(fast)) ||
-           !kv_fast_takes(context_of(fast), fast->connection); /* clients are metered since */
+           !kv_fast_takes(context_of(fast),
+                          fast->connection); /* the rules may have begun to meter clients */
 }
 
 static void take_input(struct fast *fast)
@@ -301,7 +302,7 @@ static void take_input(struct fast *fast)
     }
 }
 
-/* The channel. */
+/* ---- the channel ---- */
 
 static void on_read(void *user, enum kv_channel_event event)
 {
@@ -312,14 +313,14 @@ static void on_read(void *user, enum kv_channel_event event)
         kv_channel_read(channel_of(fast), false);
         return;
     }
-    assert(fast->n_lent == 0); /* or reading would have moved what is lent */
+    assert(fast->n_lent == 0); /* or reading would move the borrowed bytes */
     kv_connection_touch(fast->connection);
     kv_quantum_grant(&fast->quantum, &fast->loop->quanta);
     take_input(fast);
 }
 
-/* What has been read is worked off before more is read: so input stays bounded, and the end of the
- * connection is not seen before the last request. */
+/* Input is processed before more is read: so it stays bounded, and the end of the connection is not
+ * seen before the last request. */
 static void watch_input(struct fast *fast)
 {
     kv_channel_read(channel_of(fast), fast->state == SERVING && !fast->is_held_up);
@@ -335,7 +336,7 @@ static void on_written(void *user, enum kv_channel_event event)
         kv_outbound_written(&fast->out);
 }
 
-/* The keyspace keeps what it still needs of the input. */
+/* The keyspace copies what it still needs of the input. */
 static void consume_input(struct fast *fast)
 {
     if (fast->n_lent != 0 && has_commands(fast))
@@ -344,7 +345,7 @@ static void consume_input(struct fast *fast)
     fast->n_lent = 0;
 }
 
-/* What is taken is lent until the next turn's stage. */
+/* The input taken is lent until the next turn's stage. */
 static void take_held_up(struct kv_quantum *quantum)
 {
     struct fast *fast = KV_CONTAINER(quantum, struct fast, quantum);
@@ -384,8 +385,8 @@ static void write_all(struct fast *fast)
         kv_client_make_room(fast->client);
 }
 
-/* What is held up is looked at last: either it may be taken in the turn to come, or something is
- * under way or in flight whose end will bring the connection here again. */
+/* Input that is held up is checked last: either it may be taken in the next turn, or something is
+ * under way or in flight whose end will activate the connection again. */
 static void go_on(struct fast *fast)
 {
     consume_input(fast);
@@ -400,7 +401,7 @@ static void go_on(struct fast *fast)
         watch_input(fast);
 }
 
-/* The loop. */
+/* ---- the loop ---- */
 
 static void run_stage(struct kv_loop_stage *stage)
 {
@@ -419,7 +420,7 @@ static int64_t stage_wake_at(struct kv_loop_stage *stage)
     return has_work ? INT64_MIN : INT64_MAX;
 }
 
-/* A header that a resource reads must not be dropped by the fast path. */
+/* The fast path must not drop a header that a resource reads. */
 static void assert_nothing_is_hidden(void)
 {
     for (enum kv_header_id id = 0; id < KV_HEADER_CONTENT_TYPE; id++)
@@ -466,7 +467,7 @@ void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
     fast->heads = kv_head_memory_of(&loop->known_heads);
     kv_connection_serve(connection, &protocol, fast);
     kv_channel_read(&connection->channel, true);
-    if (input_of(fast).len != 0) /* it came with what was ahead of the service */
+    if (input_of(fast).len != 0) /* it came before the service began */
         on_read(fast, KV_CHANNEL_READY);
 }
 
@@ -477,7 +478,7 @@ void kv_fast_take_limits(struct kv_fast_loop *loop)
         struct fast *fast = KV_CONTAINER(link, struct fast, in_loop);
         if (fast->client != NULL)
             kv_client_change_limit(fast->client, context_of(fast)->config->limits.max_unsent_bytes);
-        activate(fast); /* it may take more now */
+        activate(fast); /* the limits may allow more now */
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * The head is put together on the stack. Its framing lines, their order and the letter case of
- * their names are those of libh2o; tests/fuzz/carriers_fuzz.c holds the two against each other.
+ * The head is assembled on the stack. Its framing lines, their order and the letter case of their
+ * names are those of libh2o; tests/fuzz/carriers_fuzz.c compares the two.
  */
 #include "http/fast_answer.h"
 

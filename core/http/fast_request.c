@@ -1,9 +1,8 @@
 /*
- * Strict: one byte out of the ordinary, and the request is libh2o's, which knows what to make of
- * it. So is one with a header that is not in the table below. The table has those of whose absence
- * no code of the server, nor libh2o as it is set up here, would take notice, and a few of which the
- * one value that matters is known. A header that the server begins to look at (enum kv_header_id)
- * must not be in it, which fast.c asserts.
+ * Strict: a request with any unusual byte is left to libh2o, and so is a request with a header that
+ * is not in the table below. The table lists headers that never affect the response, either of the
+ * server or of libh2o as it is set up here, and a few of which only one known value matters. A
+ * header that the server reads (enum kv_header_id) must not be in it, which fast.c asserts.
  */
 #include "http/fast_request.h"
 
@@ -31,7 +30,7 @@ enum meaning {
 };
 
 struct known {
-    struct kv_slice name; /* in small letters; what names begin with, where it ends in `-` */
+    struct kv_slice name; /* in lower case; the beginning of names if it ends in `-` */
     enum meaning meaning;
 };
 
@@ -51,9 +50,9 @@ static const struct known headers[] = {
     KNOWN("accept", HARMLESS),
     KNOWN("accept-", HARMLESS),
     KNOWN("content-length", LENGTH),
-    KNOWN("content-type", HARMLESS), /* PROTOCOL A1: it is not looked at */
+    KNOWN("content-type", HARMLESS), /* PROTOCOL A1: it is ignored */
     KNOWN("connection", CONNECTION),
-    KNOWN("sec-fetch-site", SITE), /* before those that begin like it */
+    KNOWN("sec-fetch-site", SITE), /* before the entries with the same beginning */
     KNOWN("sec-fetch-", HARMLESS),
     KNOWN("sec-ch-", HARMLESS),
     KNOWN("x-", HARMLESS),
@@ -76,7 +75,7 @@ struct reader {
     const char *end;
 };
 
-/* What the head has said so far. */
+/* The parts of the head so far. */
 struct head {
     size_t n_headers;
     struct kv_plain_head plain;
@@ -84,7 +83,7 @@ struct head {
     bool reads_cookies;
 };
 
-/* The first byte that is below `limit`, or `stop`, or DEL; the end where there is none. */
+/* The first byte that is below `limit`, or `stop`, or DEL; the end if there is none. */
 static inline const char *find(struct reader r, unsigned char limit, unsigned char stop)
 {
     for (; r.end - r.at >= 8; r.at += 8) {
@@ -105,8 +104,8 @@ static inline bool ends_path(char byte)
     return (unsigned char)byte <= ' ' || byte == '#' || byte == '?' || byte == DELETE_BYTE;
 }
 
-/* Two tests a word instead of four: `?` and DEL differ in one bit; and `!` and `"`, which lie
- * between the space and `#`, are rare enough to be looked at one by one. */
+/* Two tests per word instead of four: `?` and DEL differ in one bit; and `!` and `"`, which lie
+ * between the space and `#`, are rare enough to be checked individually. */
 static const char *find_end_of_path(struct reader r)
 {
     while (r.end - r.at >= 8) {
@@ -127,7 +126,7 @@ static const char *find_end_of_path(struct reader r)
     return r.at;
 }
 
-/* Takes the text, which must come next. Inline, so that a comparison with a constant is one. */
+/* Takes the text, which must come next. Inline, so that comparisons with constants are fast. */
 static inline enum kv_fast_verdict take(struct reader *r, struct kv_slice text)
 {
     size_t left = (size_t)(r->end - r->at);
@@ -139,7 +138,7 @@ static inline enum kv_fast_verdict take(struct reader *r, struct kv_slice text)
     return KV_FAST_PLAIN;
 }
 
-/* The method, and the slash that the target begins with. */
+/* Takes the method, and the slash at the beginning of the target. */
 static enum kv_fast_verdict take_method(struct reader *r, struct kv_request *request)
 {
     static const struct {
@@ -176,8 +175,8 @@ static void take_query(struct reader *r, struct kv_request *request)
     request->query = (struct kv_slice){mark + 1, (size_t)(r->at - mark) - 1};
 }
 
-/* For letters, digits and `-`. No other byte becomes one of these but controls, which names and
- * values have not. */
+/* For letters, digits and `-`. The only other bytes that become one of these are control
+ * characters, which names and values do not have. */
 static char small(char letter)
 {
     return (char)(letter | 0x20);
@@ -235,27 +234,27 @@ static bool is_keep_alive(struct kv_slice value)
     return is_named(value, &keep_alive);
 }
 
-/* libh2o answers this one browser in another way. */
+/* libh2o has special treatment for this browser. */
 static bool is_old_explorer(struct kv_slice agent)
 {
     return memmem(agent.bytes, agent.len, "; MSIE ", 7) != NULL;
 }
 
-/* What another site's page begins, checks look at. */
+/* Requests sent by another site's page need checks, so they are not plain. */
 static bool is_own_site(struct kv_slice value)
 {
     return kv_slice_equals(value, KV_SLICE("same-origin")) ||
            kv_slice_equals(value, KV_SLICE("none"));
 }
 
-/* A host with or without a port, or an empty text. */
+/* Whether it is a host with or without a port, or empty. */
 static bool is_host(struct kv_slice value)
 {
     struct kv_authority authority;
     return kv_authority_parse(value, &authority);
 }
 
-/* Anything but one well-formed token is for the other carrier to judge. */
+/* Anything but one well-formed token is left to the other carrier. */
 static bool read_token(struct head *head, struct kv_slice value)
 {
     struct kv_slice scheme = KV_SLICE("Bearer ");
@@ -265,7 +264,7 @@ static bool read_token(struct head *head, struct kv_slice value)
     return kv_token_is_well_formed(head->plain.token);
 }
 
-/* Returns: whether the fast path can serve a request that says so. */
+/* Returns: whether the fast path can serve a request with this value. */
 static bool accept_value(struct head *head, enum meaning meaning, struct kv_slice value)
 {
     bool is_first;
@@ -295,7 +294,7 @@ static bool accept_value(struct head *head, enum meaning meaning, struct kv_slic
     }
 }
 
-/* libh2o refuses a name that cannot be one as soon as it sees it. */
+/* libh2o refuses an invalid name as soon as it sees it. */
 static enum kv_fast_verdict judge_partial_name(struct kv_slice name)
 {
     return is_token(name) ? KV_FAST_PARTIAL : KV_FAST_OTHER;
@@ -347,7 +346,7 @@ static enum kv_fast_verdict take_headers(struct reader *r, struct head *head)
     return take(r, KV_SLICE("\r\n"));
 }
 
-/* From the version on. */
+/* Takes the head from the version on. */
 static enum kv_fast_verdict take_unknown_head(struct reader *r, struct head *head,
                                               struct kv_head_memory *memory)
 {
@@ -395,7 +394,7 @@ enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_
 {
     bool may_be_long = input.len > LONGEST_HEAD;
     struct reader r = {input.bytes, input.bytes + (may_be_long ? LONGEST_HEAD : input.len)};
-    struct head head; /* not zeroed: take_head() writes all of a plain one */
+    struct head head; /* not zeroed: take_head() writes all members for a plain request */
     head.n_headers = head.body_len = 0;
     head.reads_cookies = memory->known->reads_cookies;
     ret_request->is_http_1_0 = false;

@@ -1,4 +1,4 @@
-/* A condition that cannot be read holds for no file; a date that cannot be read is none. */
+/* A condition that cannot be parsed matches no file; a date that cannot be parsed is ignored. */
 #include "http/file_conditions.h"
 
 #include "wire/http_date.h"
@@ -9,7 +9,7 @@ static struct kv_slice without_weakness(struct kv_slice tag)
                                                     : tag;
 }
 
-/* Whether one of the header's tags is this one, or `*`. A tag of ours has no comma. */
+/* Whether one of the header's tags is this one, or `*`. The server's tags have no comma. */
 static bool names(const struct kv_request *request, enum kv_header_id id, struct kv_slice etag,
                   bool is_weak)
 {
@@ -27,8 +27,8 @@ static bool is_given(const struct kv_request *request, enum kv_header_id id)
     return kv_request_count_header(request, id) != 0;
 }
 
-/* Whether the file has changed since the time that the header says. fallback: where it says none.
- */
+/* Whether the file has changed since the time in the header. fallback: the result if the header has
+ * none. */
 static bool has_changed_since(const struct kv_request *request, enum kv_header_id id,
                               const struct kv_file_head *file, bool fallback)
 {

@@ -1,7 +1,7 @@
 /*
- * Every answer has a Content-Length but 204 and 304, where none may stand: without it libh2o would
- * close the connection. Small bodies are copied into the request's pool; large values are sent from
- * the store's memory, under a reference that the pool gives back.
+ * Every answer has a Content-Length except 204 and 304, which must not have one: without it libh2o
+ * would close the connection. Small bodies are copied into the request's pool; large values are
+ * sent from the store's memory, with a reference that the pool releases.
  */
 #include "http/h2o_answer.h"
 
@@ -17,7 +17,7 @@ static h2o_iovec_t iovec_of(struct kv_slice bytes)
     return (h2o_iovec_t){(char *)(uintptr_t)bytes.bytes, bytes.len};
 }
 
-/* A header line. Returns: where the next one begins. */
+/* Adds a header line. Returns: the place for the next one. */
 static char *add_line(h2o_req_t *req, char *line)
 {
     char *value = strstr(line, ": ") + 2;
@@ -38,7 +38,7 @@ static void add_headers(h2o_req_t *req, const struct kv_answer *answer,
         at = add_line(req, at);
 }
 
-/* What stays where it is while it is being sent, as a value in the store's memory. */
+/* A value that is sent from where it is, in the store's memory. */
 struct sent_value {
     struct kv_held held;
     struct kv_tally *tally;
@@ -58,7 +58,7 @@ static void hold(h2o_req_t *req, struct kv_held held)
     kv_tally_pin(value->tally, value->held.ref, value->held.bytes.len);
 }
 
-/* The parts of a value in the store's memory. Returns: how many there are. */
+/* The parts of a value in the store's memory. Returns: their number. */
 static size_t hold_value(h2o_req_t *req, struct kv_keyspace *keyspace, const struct kv_item *item,
                          h2o_iovec_t parts[MOST_PARTS])
 {

@@ -11,13 +11,13 @@
 #include "wire/forwarded_for.h"
 
 enum {
-    BODY_OVERHEAD = 1 << 20 /* what a body may hold besides its value */
+    BODY_OVERHEAD = 1 << 20 /* allowance of a body besides its value */
 };
 
 struct h2o_exchange {
     struct kv_exchange exchange;
-    h2o_generator_t generator; /* of a body that comes in parts */
-    struct kv_source *source;  /* of it */
+    h2o_generator_t generator; /* for a body that comes in parts */
+    struct kv_source *source;  /* of that body */
     struct kv_h2o_loop *loop;
     h2o_req_t *req;
     struct kv_request request;
@@ -29,15 +29,14 @@ static struct h2o_exchange *self_of(struct kv_exchange *exchange)
     return KV_CONTAINER(exchange, struct h2o_exchange, exchange);
 }
 
-/* The answer under way is the connection's last. What the peer has sent after the request stays
- * unread. */
+/* After the current answer the connection is closed. Later input stays unread. */
 static void end_with_answer(h2o_req_t *req)
 {
     req->http1_is_persistent = 0;
     kv_connection_linger(kv_h2o_connection_of(req));
 }
 
-/* The part before has been written. */
+/* The previous part has been written. */
 static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
 {
     struct kv_source *source = KV_CONTAINER(generator, struct h2o_exchange, generator)->source;
@@ -87,7 +86,7 @@ static void *keep(struct kv_exchange *exchange, size_t size, void (*dispose)(voi
     return h2o_mem_alloc_shared(&self_of(exchange)->req->pool, size, dispose);
 }
 
-/* connection: NULL where it was lost. */
+/* connection: NULL if it was lost. */
 static void on_head_sent(void *user, struct kv_connection *connection)
 {
     struct kv_handover *handover = user;
@@ -106,7 +105,7 @@ static void add_copied(h2o_req_t *req, struct kv_slice lower, const char *name,
                           copy.len);
 }
 
-/* The last address that is not a trusted proxy's. Returns: none where the header has none. */
+/* The last address that is not a trusted proxy's. Returns: none if the header has none. */
 static struct kv_address forwarded_for(struct kv_http_context *here, h2o_req_t *req)
 {
     struct kv_address found = {0}, next;
@@ -125,8 +124,8 @@ static struct kv_address forwarded_for(struct kv_http_context *here, h2o_req_t *
     return found;
 }
 
-/* The connection becomes that of one client, and counts for its address. Returns: whether it may;
- * otherwise the exchange is answered. */
+/* The connection now belongs to one client, and counts for its address. Returns: whether it may;
+ * otherwise the exchange has been answered. */
 static bool claim(struct kv_exchange *exchange)
 {
     h2o_req_t *req = self_of(exchange)->req;
@@ -148,7 +147,7 @@ static const struct kv_request *asked(struct kv_exchange *exchange, int64_t *ret
     return &self->request;
 }
 
-/* The connection is about to be handed over. */
+/* Logs a request whose connection is about to be handed over. */
 static void log_handover(struct kv_exchange *exchange, int status)
 {
     if (kv_request_lot_draw(&exchange->here->lot))
@@ -214,7 +213,7 @@ static struct kv_exchange *create_exchange(struct kv_h2o_loop *loop, h2o_req_t *
     return &self->exchange;
 }
 
-/* Each request of a proxy may be from another client. */
+/* Each request from a proxy may come from another client. */
 static void forward(struct kv_h2o_loop *loop, h2o_req_t *req)
 {
     struct kv_connection *connection = kv_h2o_connection_of(req);

@@ -1,8 +1,8 @@
 /*
- * A connection of libh2o's request core, in the place of the one that its HTTP/1 has: a request is
- * collected in the channel's input, and served where it lies; the channel is not read on until the
- * answer is written. The library is told that a write is done when it is back from making it: in
- * the stage, where the write was done at once.
+ * A connection of libh2o's request core, which replaces the one of its HTTP/1: a request is
+ * collected in the channel's input, and served in place; the channel is not read until the answer
+ * is written. When a write completes at once, the library is told only after it has returned from
+ * making the write: in the stage.
  */
 #include "http/h2o_gate.h"
 
@@ -31,12 +31,12 @@ struct gate {
     struct kv_list in_all;
     struct kv_list in_written;
     struct kv_client *client;    /* NULL until the first request */
-    struct kv_address forwarded; /* whom the request of a proxy is from, as far as it says so */
+    struct kv_address forwarded; /* the client of a proxy's current request; none: not named */
     size_t unsent;               /* bytes of the answer's body, until it is sent */
     struct kv_framing framing;
-    bool has_continued; /* the request's expectation has been met */
+    bool has_continued; /* 100 Continue has been sent */
     bool is_offered;    /* its head was served ahead of its body */
-    bool lacks_body;    /* it is that which the library has */
+    bool lacks_body;    /* the library has the head without its body */
     bool is_serving;    /* the library has the request */
     bool has_head;      /* the response's head is written, or being written */
     bool is_last_write; /* of the response */
@@ -55,7 +55,7 @@ static void close_connection(struct gate *gate)
     kv_connection_close(gate->connection);
 }
 
-/* Refusals. */
+/* ---- refusals ---- */
 
 static struct kv_buffer describe(const struct kv_http_fault *fault)
 {
@@ -108,7 +108,7 @@ static void refuse(struct gate *gate)
         close_connection(gate);
 }
 
-/* Requests. */
+/* ---- requests ---- */
 
 static bool expects_continue(const struct gate *gate)
 {
@@ -157,8 +157,8 @@ static void init_request(struct gate *gate)
     gate->is_serving = gate->lacks_body = gate->has_head = false;
 }
 
-/* Has the head served before its body has come, so that what is refused anyway costs no memory.
- * Returns: whether it is being answered; the rest of the request is not read then. */
+/* Has the head served before its body has come, so that requests that will be refused anyway cost
+ * no memory. Returns: whether it is being answered; then the rest of the request is not read. */
 static bool serve_head(struct gate *gate)
 {
     size_t len, head_len = gate->framing.head.len;
@@ -198,9 +198,9 @@ static void collect(struct gate *gate)
         kv_channel_read(channel_of(gate), !is_waiting);
 }
 
-/* Responses. */
+/* ---- responses ---- */
 
-/* iovecs: with room for the head ahead of them. */
+/* iovecs: preceded by room for the head. */
 static void write_iovecs(struct gate *gate, struct iovec *iovecs, size_t n)
 {
     if (gate->has_head) {
@@ -237,7 +237,7 @@ static void begin_request(struct gate *gate)
     kv_framing_init(&gate->framing, gate->gates->accept->ctx->globalconf->max_request_entity_size);
 }
 
-/* The request goes, and its part of the input. */
+/* Drops the request, and its part of the input. */
 static void end_request(struct gate *gate)
 {
     size_t len = gate->framing.len;
@@ -286,7 +286,7 @@ static void on_part_written(struct gate *gate)
     }
 }
 
-/* The channel. */
+/* ---- the channel ---- */
 
 static void on_read(void *user, enum kv_channel_event event)
 {
@@ -310,7 +310,7 @@ static void on_written(void *user, enum kv_channel_event event)
 static void settle(struct kv_loop_stage *stage)
 {
     struct kv_h2o_gates *gates = KV_CONTAINER(stage, struct kv_h2o_gates, stage);
-    struct kv_list written; /* what is written meanwhile has its turn next */
+    struct kv_list written; /* writes made meanwhile are handled next */
     kv_list_init(&written);
     KV_LIST_EACH(&gates->written, link, after)
     {
@@ -330,7 +330,7 @@ static int64_t stage_wake_at(struct kv_loop_stage *stage)
     return kv_list_is_empty(&gates->written) ? INT64_MAX : INT64_MIN;
 }
 
-/* The library's side. */
+/* ---- the library's side ---- */
 
 static socklen_t get_no_address(h2o_conn_t *library, struct sockaddr *address)
 {

@@ -1,6 +1,6 @@
 /*
- * The library's own parser and writer of HTTP/1 want a socket; these want bytes. Its writer's
- * framing lines, their order and the letter case of their names are kept.
+ * The library's own parser and writer of HTTP/1 need a socket; these work on bytes. The framing
+ * lines of the library's writer, their order and the letter case of their names are kept.
  */
 #include "http/h2o_head.h"
 
@@ -17,7 +17,7 @@ static h2o_iovec_t iovec_of(struct kv_slice bytes)
     return (h2o_iovec_t){(char *)(uintptr_t)bytes.bytes, bytes.len};
 }
 
-/* Those that the library keeps elsewhere than in its list, or that were obeyed already. */
+/* Headers that the library does not keep in its list, or that have been handled already. */
 static bool is_special(h2o_req_t *req, const h2o_token_t *name, h2o_iovec_t value)
 {
     if (name == H2O_TOKEN_UPGRADE)
@@ -62,7 +62,7 @@ static void read_lines(h2o_req_t *req, char *at, const char *end)
     }
 }
 
-/* An upgrade is asked for only where `Connection` names it. */
+/* An upgrade is requested only if `Connection` names it. */
 static void check_upgrade(h2o_req_t *req)
 {
     ssize_t cursor = -1;

@@ -1,10 +1,10 @@
 /*
- * libh2o's own routing is not used: it decodes and shortens paths, and a key is the path as it was
- * sent. Of the headers it keeps some to itself, which stand elsewhere in its request.
+ * libh2o's own routing is not used: it decodes and normalizes paths, but a key is the path as it
+ * was sent. The library keeps some headers outside of its list.
  */
 #include "http/h2o_request.h"
 
-/* Headers. */
+/* ---- headers ---- */
 
 static struct kv_slice slice_of(h2o_iovec_t bytes)
 {
@@ -40,7 +40,7 @@ static void read_headers(h2o_req_t *req, struct kv_request *request)
     request->headers = headers;
 }
 
-/* Without its query; `/` where a target in absolute form has none. */
+/* Without its query; `/` if a target in absolute form has no path. */
 static struct kv_slice path_of(const h2o_req_t *req, const struct kv_request_head *head)
 {
     size_t begin = head->path.at - head->target.at;

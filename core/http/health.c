@@ -1,4 +1,4 @@
-/* `/healthz`: the process lives. `/readyz`: it serves. */
+/* `/healthz`: whether the process is alive. `/readyz`: whether it can serve. */
 #include "http/resource.h"
 #include "keyspace/partitions.h"
 
@@ -45,7 +45,7 @@ static void describe_partitions(const struct kv_http_context *here, struct kv_bu
                      counts.n_connected);
 }
 
-/* With `verbose`: what it serves with. No names, as anybody may ask. */
+/* Appended with `verbose`: its dependencies, without names, as anybody may ask. */
 static void describe(struct kv_exchange *exchange)
 {
     struct kv_http_context *here = exchange->here;

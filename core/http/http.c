@@ -1,6 +1,6 @@
 /*
- * The server: on each loop a context for the resources and the two carriers. A new connection is
- * the fast path's, which leaves it to libh2o when it has to.
+ * The server: on each loop a context for the resources and the two carriers. The fast path gets
+ * every new connection, and hands it to libh2o when it has to.
  */
 #include "http/http.h"
 
@@ -68,7 +68,7 @@ static const char haste[] = "HTTP/1.1 429 Too Many Requests\r\n"
                             "Content-Length: 54\r\n\r\n"
                             "{\"error\":\"too many new connections from this address\"}";
 
-/* Whether its address does not open connections too often. */
+/* Whether its address is within the rate of new connections. */
 static bool may_open(struct kv_http_context *here, const struct kv_connection *connection)
 {
     struct kv_excess excess;
@@ -174,7 +174,7 @@ void kv_http_take_lists(struct kv_http *http, uint32_t index, struct kv_http_lis
     kv_http_lists_free(loop->lists);
     loop->lists = lists;
     kv_http_lists_use(lists, &loop->config);
-    loop->here.served_host = (struct kv_last_host){0}; /* it may be served no more */
+    loop->here.served_host = (struct kv_last_host){0}; /* it may not be listed now */
 }
 
 void kv_http_take_limits(struct kv_http *http, uint32_t index, const struct kv_http_limits *limits)

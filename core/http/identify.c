@@ -1,9 +1,9 @@
 /*
- * A browser sends a cookie, and the certificate of a connection, wherever a request comes from, so
- * they count only where the page that the request comes from is known: by an Origin that the
- * configuration lists by name, or by Sec-Fetch-Site, which pages cannot set. No pattern for
- * everybody and no rule for this machine makes up for that. A certificate counts without a page,
- * too: programs have it. For what operators do, no cookie counts at all.
+ * A browser sends a cookie, and the certificate of a connection, whatever page a request comes
+ * from, so they count only if the page is known: by an Origin that the configuration lists by name,
+ * or by Sec-Fetch-Site, which pages cannot set. A pattern for all origins, or the rule for this
+ * machine, is not enough. A certificate also counts without a page, as programs use it. For
+ * operators' requests, cookies never count.
  */
 #include "http/identify.h"
 
@@ -13,12 +13,12 @@
 
 #define BEARER_PROTOCOL KV_SLICE("kvserver.bearer.")
 
-/* What was found of credentials. */
+/* The credentials found in a request. */
 struct found {
-    bool is_given; /* some were; if not, the client is anonymous */
+    bool is_given; /* if there are none, the client is anonymous */
     struct kv_slice token;
-    const char *bad;   /* why there is no token in them; NULL: for no other reason than itself */
-    const char *wrong; /* NULL: nothing; the request can be read in two ways, or not at all */
+    const char *bad;   /* the reason why they contain no token; NULL: they do */
+    const char *wrong; /* a fault, if the request is ambiguous, or cannot be parsed; NULL: none */
 };
 
 static struct kv_slice skip(struct kv_slice text, size_t n)
@@ -26,7 +26,7 @@ static struct kv_slice skip(struct kv_slice text, size_t n)
     return (struct kv_slice){text.bytes + n, text.len - n};
 }
 
-/* A token that is empty identifies nobody. */
+/* An empty token identifies nobody. */
 static void read_authorization(const struct kv_request *request, struct found *found)
 {
     struct kv_slice scheme = KV_SLICE("bearer ");
@@ -90,7 +90,7 @@ static bool comes_from_known_page(const struct kv_exchange *exchange,
     return is_of_site(request, KV_SLICE("same-origin"));
 }
 
-/* By a program, or by whoever has entered the address. */
+/* Sent by a program, or by somebody who entered the address. */
 static bool comes_from_no_page(const struct kv_request *request)
 {
     return kv_request_count_header(request, KV_HEADER_ORIGIN) == 0 &&
@@ -98,7 +98,7 @@ static bool comes_from_no_page(const struct kv_request *request)
             is_of_site(request, KV_SLICE("none")));
 }
 
-/* Takes the next `name=value` off. Returns: false where there is none. */
+/* Takes the next `name=value` off. Returns: false if there is none. */
 static bool next_cookie(struct kv_slice *list, struct kv_slice *ret_name,
                         struct kv_slice *ret_value)
 {
@@ -171,7 +171,7 @@ static bool join(struct kv_exchange *exchange, struct kv_principal *principal)
     return may_join;
 }
 
-/* bad: of what was found. */
+/* bad: as found. */
 static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice token, const char *bad)
 {
     struct kv_error error;
@@ -189,7 +189,7 @@ static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice toke
     return false;
 }
 
-/* Whether that is what the client was identified by already. */
+/* Whether the client was identified by this certificate already. */
 static bool is_certified(const struct kv_exchange *exchange, struct kv_slice certificate)
 {
     const struct kv_principal *principal = exchange->client->principal;
@@ -197,7 +197,7 @@ static bool is_certified(const struct kv_exchange *exchange, struct kv_slice cer
            kv_access_is_current(exchange->here->access, principal);
 }
 
-/* The certificate's name, where it counts. */
+/* The certificate's name, if it counts. */
 static struct kv_slice certificate_of(const struct kv_exchange *exchange,
                                       const struct kv_request *request)
 {

@@ -1,4 +1,4 @@
-/* A head ends with the first empty line, so none is the beginning of another. */
+/* A head ends with its first empty line, so no head is the beginning of another. */
 #include "http/known_head.h"
 
 #include <assert.h>
@@ -23,7 +23,7 @@ static inline struct kv_slice skip(struct kv_slice text, size_t n)
     return (struct kv_slice){text.bytes + n, text.len - n};
 }
 
-/* Takes what is in a gap off the input. Returns: false where the token is another one. */
+/* Takes the content of a gap off the input. Returns: false if the token is another one. */
 static inline bool take_gap(const struct kv_head_gap *gap, struct kv_slice token,
                             struct kv_slice *input, struct kv_plain_head *ret)
 {
@@ -37,7 +37,7 @@ static inline bool take_gap(const struct kv_head_gap *gap, struct kv_slice token
     return true;
 }
 
-/* *ret: of use only where it does. */
+/* *ret: valid only if it matches. */
 static inline bool matches(const struct kv_known_head *known, struct kv_slice token,
                            struct kv_slice input, struct kv_plain_head *ret)
 {
@@ -83,7 +83,7 @@ static const struct kv_known_head *find(const struct kv_known_heads *known,
     return NULL;
 }
 
-/* Copies the text up to a gap, whose content is left out. */
+/* Copies the text up to a gap, and leaves out the gap's content. */
 static void add_gap(struct kv_known_head *known, struct kv_slice *rest, struct kv_slice content,
                     bool is_token)
 {

@@ -1,6 +1,6 @@
 /*
- * `/storage`: keys in pages. All that a listing needs from its question to its answer is in its
- * command; the answer is written in one go, into the loop's text.
+ * `/storage`: keys in pages. The command of a listing has all of its state; the answer is written
+ * at once, into the loop's text.
  */
 #include <inttypes.h>
 
@@ -32,13 +32,13 @@ static const struct kv_slice names[N_PARAMETERS] = {
 };
 static const struct kv_query_form form = {.names = names, .n_names = N_PARAMETERS};
 
-/* ---- the question ---- */
+/* ---- the request ---- */
 
 /* Slices of the loop's decoded text. */
 struct listing {
     struct kv_slice prefix;
     struct kv_slice delimiter;
-    struct kv_slice cursor; /* as it came */
+    struct kv_slice cursor; /* as received */
     uint64_t limit;
     bool has_values;
     bool counts;
@@ -94,7 +94,7 @@ static int read_listing(struct kv_slice text, struct kv_buffer *decoded, struct 
     return which == KV_QUERY_END ? 0 : -1;
 }
 
-/* Returns: KV_OK, or how the command fails. */
+/* Returns: KV_OK, or the status that ends the command. */
 static int fill_in(struct kv_command *command, const struct listing *listing,
                    struct kv_buffer *scratch)
 {
@@ -176,7 +176,7 @@ static void put_page(struct kv_buffer *out, const struct kv_keyspace *keyspace,
     kv_buffer_append_char(out, '}');
 }
 
-/* At most. */
+/* An upper limit. */
 static size_t text_size(const struct kv_page *page)
 {
     size_t size = ENTRY_TEXT + 2 * page->cursor.len;
@@ -188,7 +188,7 @@ static size_t text_size(const struct kv_page *page)
     return size;
 }
 
-/* Returns: false where there is no memory. */
+/* Returns: false if there is no memory. */
 static bool write_answer(struct kv_exchange *exchange, const struct kv_command *command,
                          struct kv_buffer *out)
 {
@@ -228,7 +228,7 @@ static void on_page(struct kv_command *command)
             &text);
 }
 
-/* ---- from the one to the other ---- */
+/* ---- serving ---- */
 
 static void send_listing(struct kv_exchange *exchange, const struct listing *listing)
 {

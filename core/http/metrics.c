@@ -1,4 +1,4 @@
-/* `GET /metrics`: the server's figures, for a monitoring system. */
+/* `GET /metrics`: the server's metrics, for a monitoring system. */
 #include <string.h>
 
 #include "http/resource.h"

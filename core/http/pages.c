@@ -1,6 +1,6 @@
 /*
  * The files of an application (`pages`), at every path that is not one of the server's own. They
- * are open to everybody. A file that is short is read before it is answered, a longer one in parts.
+ * need no rights. A short file is read before it is answered, a longer one in parts.
  */
 #include "pages/pages.h"
 
@@ -17,7 +17,7 @@ enum {
     LONGEST_LINES = 128
 };
 
-/* What a request needs until it is answered. */
+/* The state of a request until it is answered. */
 struct visit {
     struct kv_exchange *exchange;
     struct kv_request request;
@@ -41,7 +41,7 @@ static void end_visit(void *memory)
 
 /* ---- the path ---- */
 
-/* An empty step, `.`, `..`, and names that begin with a dot are no paths of pages. */
+/* Paths of pages have no empty component, `.`, `..`, or names that begin with a dot. */
 static bool is_clean(struct kv_slice path)
 {
     for (size_t i = 0; i < path.len; i++) {
@@ -52,7 +52,7 @@ static bool is_clean(struct kv_slice path)
     return path.len < LONGEST_PATH;
 }
 
-/* The path of the file: relative, decoded. Returns: false where it can be none. */
+/* The path of the file: relative, decoded. Returns: false if it cannot be a file's. */
 static bool read_path(struct kv_slice raw, struct kv_buffer *out, struct kv_slice *ret_path)
 {
     const char *what;
@@ -69,7 +69,7 @@ static bool read_path(struct kv_slice raw, struct kv_buffer *out, struct kv_slic
 
 /* ---- refusals ---- */
 
-/* Without an index, the server introduces itself. */
+/* If there is no index, the server describes itself. */
 static void refuse_missing(struct kv_exchange *exchange, struct kv_slice path)
 {
     if (kv_slice_equals(path, KV_SLICE("/"))) {
@@ -80,8 +80,9 @@ static void refuse_missing(struct kv_exchange *exchange, struct kv_slice path)
                        "there is no such page: keys are under " KV_STORAGE_PATH);
 }
 
-/* To the same path with a slash, so that relative links in its index count from the folder. Of the
- * path only the last step is named: `//host` in front of it would lead elsewhere. */
+/* Redirects to the same path with a slash, so that relative links in its index are resolved within
+ * the folder. Only the last component of the path is named: with `//host` in front, the whole path
+ * would lead elsewhere. */
 static void redirect(struct visit *visit)
 {
     struct kv_slice path = visit->request.path, query = visit->request.query;
@@ -150,14 +151,14 @@ static void pull(struct kv_source *source)
 
 /* ---- the answer ---- */
 
-/* Another state of a file has another length or another time. */
+/* A changed file has another length or another time. */
 static void write_etag(struct visit *visit)
 {
     snprintf(visit->etag, sizeof(visit->etag), "\"%llx-%llx\"",
              (unsigned long long)visit->page->modified_ns, (unsigned long long)visit->page->size);
 }
 
-/* Whether a range may be sent: `If-Range` may say of which state it is one. */
+/* Whether a range may be sent: `If-Range` may require a certain state of the file. */
 static bool is_range_of(const struct visit *visit, const struct kv_file_head *head)
 {
     struct kv_slice state = kv_request_header(&visit->request, KV_HEADER_IF_RANGE);
@@ -167,7 +168,7 @@ static bool is_range_of(const struct visit *visit, const struct kv_file_head *he
     return kv_http_date_read(state, &time_s) && time_s == head->modified_s;
 }
 
-/* Returns: KV_RANGE_PART where only that part of the file is asked for. */
+/* Returns: KV_RANGE_PART if only a part of the file is requested. */
 static enum kv_byte_range choose_part(struct visit *visit, const struct kv_file_head *head)
 {
     bool is_asked = visit->request.method == KV_METHOD_GET &&

@@ -1,6 +1,6 @@
 /*
- * A small set of hashes. Two threads that refuse the same origin at once agree by compare-and-swap
- * on one to log it; clearing the set may at worst lose an entry, which is logged again then.
+ * A small set of hashes. If two threads refuse the same origin at once, compare-and-swap decides
+ * which of them logs it; clearing the set may at worst lose an entry, which is then logged again.
  */
 #include "http/refused_origins.h"
 
@@ -34,7 +34,7 @@ static void forget_old(struct kv_refused_origins *refused, int64_t now_ms)
         atomic_store(&refused->hashes[i], 0);
 }
 
-/* Returns: whether it is new, and there was room for it. */
+/* Returns: whether the origin is new, and there was room for it. */
 static bool remember(struct kv_refused_origins *refused, struct kv_slice origin)
 {
     uint64_t hash = kv_hash(origin) | 1;

@@ -1,6 +1,6 @@
 /*
- * `/admin/restore`: a backup comes in parts (PUT), each behind the one before, and is ended (POST);
- * or what has come is discarded (DELETE). The upload itself is the business of core/admin.
+ * `/admin/restore`: a backup is uploaded in parts (PUT), each after the previous one, and finished
+ * (POST) or discarded (DELETE). core/admin handles the upload.
  */
 #include <inttypes.h>
 
@@ -16,7 +16,7 @@ static const struct kv_slice names[] = {{"offset", 6}};
 static const struct kv_query_form form = {.names = names, .n_names = 1};
 static const struct kv_query_form no_form = {.names = names, .n_names = 0};
 
-/* The exchange's. */
+/* Belongs to the exchange. */
 struct waiting {
     struct kv_exchange *exchange;
     enum kv_upload_action action;
@@ -30,7 +30,7 @@ static void dispose(void *memory)
         kv_uploads_forget(waiting->exchange->here->uploads);
 }
 
-/* ---- the question ---- */
+/* ---- the request ---- */
 
 static enum kv_upload_action action_of(const struct kv_request *request)
 {

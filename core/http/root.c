@@ -1,4 +1,4 @@
-/* `GET /`: a page for whoever asks a server that they do not know yet. */
+/* `GET /`: introduces the server to people who do not know it yet. */
 #include "http/resource.h"
 
 static const char page[] =

@@ -27,10 +27,10 @@ static bool has_pages(const struct kv_http_context *here, struct kv_slice path)
     return here->pages != NULL && path.bytes[0] == '/';
 }
 
-/* Returns: NULL where there is nothing at this path. */
+/* Returns: NULL if there is nothing at this path. */
 static const struct kv_resource *look_up(const struct kv_http_context *here, struct kv_slice path)
 {
-    if (path.len == 1 && has_pages(here, path)) /* which may have an index */
+    if (path.len == 1 && has_pages(here, path)) /* it may have an index */
         return &kv_resource_pages;
     for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++)
         if (leads_to(resources[i], path))
@@ -39,7 +39,7 @@ static const struct kv_resource *look_up(const struct kv_http_context *here, str
     return web_file == NULL && has_pages(here, path) ? &kv_resource_pages : web_file;
 }
 
-/* Keys are asked for most: to compare with a constant is quick. */
+/* Most requests are for keys: comparing with a constant is fast. */
 static inline const struct kv_resource *find(const struct kv_http_context *here,
                                              struct kv_slice path)
 {
@@ -52,7 +52,7 @@ static inline bool is_served(const struct kv_resource *resource, const struct kv
     return resource != NULL && (request->method & resource->methods) != 0;
 }
 
-/* What the request does that not every page may do, in words; NULL: nothing. */
+/* The action of the request that not every page may do, in words; NULL: none. */
 static const char *guarded_action(const struct kv_resource *resource,
                                   const struct kv_request *request)
 {
@@ -60,8 +60,8 @@ static const char *guarded_action(const struct kv_resource *resource,
         return "write";
     if (resource->upgrades && kv_request_asks_for_websocket(request))
         return "open a WebSocket";
-    if (resource->admin != 0) /* to read it costs the server, whoever sees the answer */
-        return "ask for what is for operators";
+    if (resource->admin != 0) /* reading it costs the server, whoever sees the answer */
+        return "use a path for operators";
     return NULL;
 }
 
@@ -74,8 +74,9 @@ static bool is_of_unnamed_page(const struct kv_request *request)
             kv_slice_equals(site, KV_SLICE("same-site")));
 }
 
-/* Counts the request for its address: whatever becomes of it, it has been read. Not that of a
- * probe, which a busy server still has to answer. Returns: false where it has been refused. */
+/* Counts the request for its address, even if it is refused later, as it has been read. Probes are
+ * not counted, as a busy server still has to answer them. Returns: false if the request has been
+ * refused. */
 static inline bool count(const struct kv_resource *resource, struct kv_exchange *exchange)
 {
     struct kv_excess excess;
@@ -87,7 +88,7 @@ static inline bool count(const struct kv_resource *resource, struct kv_exchange 
     return false;
 }
 
-/* The same for its token, when that is known. */
+/* Counts the request for its token, once that is known. */
 static inline bool count_identified(struct kv_exchange *exchange)
 {
     struct kv_excess excess;
@@ -107,7 +108,7 @@ static void refuse_origin(struct kv_exchange *exchange, struct kv_slice origin, 
                        kv_origin_text(origin).text, action);
 }
 
-/* `OPTIONS *`. */
+/* Answers `OPTIONS *`. */
 static void answer_for_server(struct kv_exchange *exchange)
 {
     uint32_t methods = KV_METHODS_READING | KV_METHODS_WRITING | KV_METHOD_OPTIONS;
@@ -121,7 +122,8 @@ static const char *what_is_missing(struct kv_slice path)
                : "there is nothing at this path: keys are under " KV_STORAGE_PATH;
 }
 
-/* What no resource has to answer. Apart, so that those which resources answer cost less. */
+/* Answers requests that do not reach a resource. A separate function, so that all others cost
+ * less. */
 __attribute__((noinline)) static void answer_for(const struct kv_resource *resource,
                                                  struct kv_exchange *exchange,
                                                  const struct kv_request *request)
@@ -140,7 +142,7 @@ __attribute__((noinline)) static void answer_for(const struct kv_resource *resou
                            "this path takes %s", kv_methods_text(methods).text);
 }
 
-/* Returns: false where it has been refused. */
+/* Returns: false if it has been refused. */
 static bool admit_unnamed_page(const struct kv_resource *resource, struct kv_exchange *exchange,
                                const struct kv_request *request)
 {
@@ -148,12 +150,12 @@ static bool admit_unnamed_page(const struct kv_resource *resource, struct kv_exc
         is_served(resource, request) && resource->admin != 0 && is_of_unnamed_page(request);
     if (is_refused && count(resource, exchange))
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 403},
-                           "pages of other sites may not ask for what is for operators");
+                           "pages of other sites may not use a path for operators");
     return !is_refused;
 }
 
-/* A request that may name its page. Comes before the request is counted, so that the page may read
- * that it asks too often. Returns: false where it has been refused. */
+/* Checks the origin of a request. Comes before the request is counted, so that the page may read a
+ * refusal for its rate. Returns: false if the request has been refused. */
 static bool admit_origin(const struct kv_resource *resource, struct kv_exchange *exchange,
                          const struct kv_request *request)
 {
@@ -199,7 +201,8 @@ static void refuse_administration(struct kv_exchange *exchange, uint32_t rights)
     kv_http_refuse_right(exchange, text);
 }
 
-/* Rights over keys are judged with each command. Returns: false where it has been refused. */
+/* Checks the client's rights; rights over keys are checked with each command. Returns: false if the
+ * request has been refused. */
 static inline bool admit_client(const struct kv_resource *resource, struct kv_exchange *exchange,
                                 const struct kv_request *request)
 {
@@ -211,8 +214,8 @@ static inline bool admit_client(const struct kv_resource *resource, struct kv_ex
     return false;
 }
 
-/* The checks of a request, which are the same for all resources. Returns: what is to serve it; NULL
- * where it has been answered, or has left the carrier. */
+/* The checks that are common to all requests. Returns: the resource to serve it; NULL if it has
+ * been answered, or has left the carrier. */
 static inline const struct kv_resource *admit(struct kv_exchange *exchange,
                                               struct kv_request *request)
 {
@@ -248,7 +251,7 @@ void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request)
         resource->serve(exchange, request);
 }
 
-/* Nobody needs a body where everybody may ask. */
+/* Requests for open resources are answered at once: they need no body. */
 static bool refuse(const struct kv_resource *resource, struct kv_exchange *exchange,
                    const struct kv_request *request)
 {

@@ -1,4 +1,4 @@
-/* `GET /admin/slowlog`: the latest commands that took long, the newest first. */
+/* `GET /admin/slowlog`: the latest slow commands, the newest first. */
 #include "keyspace/slow_log.h"
 
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /*
- * `/storage/KEY`: a request becomes one command, and the command's outcome the answer. The key and
- * the value are slices of the request until the end of the loop's turn; a command that takes longer
- * has copies of its own.
+ * `/storage/KEY`: a request becomes one command, whose outcome becomes the answer. The key and the
+ * value are slices of the request until the end of the loop's turn; a command that takes longer has
+ * copies.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -13,11 +13,11 @@
 #include "wire/etag.h"
 #include "wire/key_path.h"
 
-/* What a request with conditions, or with a long body, needs besides its command. */
+/* The state of a request with conditions, or with a long body. */
 struct kept {
     struct kv_etags if_match;
     struct kv_etags if_none_match;
-    bool is_on_worker; /* its body */
+    bool is_on_worker; /* the body is being read by a worker */
 };
 
 static void dispose_kept(void *memory)
@@ -35,7 +35,7 @@ static struct kept *keep(struct kv_exchange *exchange)
     return exchange->kept;
 }
 
-/* Outcomes. */
+/* ---- outcomes ---- */
 
 static void on_written(struct kv_command *command)
 {
@@ -44,7 +44,7 @@ static void on_written(struct kv_command *command)
     kv_exchange_answer(command->owner, &answer);
 }
 
-/* Returns: false where there is no memory for the text. */
+/* Returns: false if there is no memory for the text. */
 static bool add_result(struct kv_exchange *exchange, const struct kv_command *command,
                        struct kv_answer *answer)
 {
@@ -106,7 +106,7 @@ static void on_read(struct kv_command *command)
     kv_exchange_answer(exchange, &answer);
 }
 
-/* Requests. Each step returns false where it has already answered. */
+/* ---- requests; each step returns false if it has already answered ---- */
 
 static bool reads(const struct kv_request *request)
 {
@@ -200,7 +200,7 @@ static bool add_write_conditions(struct kv_exchange *exchange, const struct kv_r
     return true;
 }
 
-/* Takes the command over. The key is lent for the turn, but the loop decodes the next one into the
+/* Takes the command over. The key is lent for the turn, but the loop decodes the next key into the
  * same place. */
 static inline void send_command(struct kv_exchange *exchange, struct kv_command *command,
                                 struct kv_slice key, kv_command_finished_fn finished)
@@ -259,7 +259,7 @@ static enum kv_body_form form_of(const struct kv_request *request)
                : KV_BODY_PATCH;
 }
 
-/* failed: what kv_http_body_read() returned; staged: taken over. */
+/* failed: the result of kv_http_body_read(); staged: taken over. */
 static void send_body(struct kv_exchange *exchange, const struct kv_request *request,
                       struct kv_slice key, int failed, const struct kv_http_body *body,
                       const struct kv_error *error, struct kv_item *staged)
@@ -277,13 +277,13 @@ static void send_body(struct kv_exchange *exchange, const struct kv_request *req
     send_write(exchange, request, command, key);
 }
 
-/* A long body on the worker. The exchange stays meanwhile: its carrier does not look at a
+/* A long body, on the worker. The exchange stays alive meanwhile: its carrier does not read a
  * connection that waits for an answer. */
 struct reading {
     struct kv_job job;
     struct kv_exchange *exchange;
     struct kv_request request;
-    uint32_t max_depth; /* of the loop's limits, which may change meanwhile */
+    uint32_t max_depth; /* copied from the loop's limits, which may change meanwhile */
     size_t max_value_bytes;
     struct kv_http_body body;
     struct kv_error error;
@@ -293,7 +293,7 @@ struct reading {
     struct kv_charge charge; /* for the copy */
 };
 
-/* Copies a long value for the store, which would take the loop as long as reading it. */
+/* Copies a long value for the store, as this would take the loop as long as reading it. */
 static void stage_value(struct reading *reading)
 {
     struct kv_http_context *here = reading->exchange->here;
@@ -323,7 +323,7 @@ static void on_read_by_worker(struct kv_job *job)
     struct kv_http_context *here = exchange->here;
     struct kv_slice key;
     keep(exchange)->is_on_worker = false;
-    if (read_key(exchange, &reading->request, &key)) /* the loop has decoded others since */
+    if (read_key(exchange, &reading->request, &key)) /* the loop has decoded other keys since */
         send_body(exchange, &reading->request, key, reading->failed, &reading->body,
                   &reading->error, &reading->staged);
     kv_keyspace_release(here->keyspace, &reading->staged);
@@ -376,7 +376,7 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
         write_value(exchange, request, key);
 }
 
-/* The kind of command that takes the fewest rights of those that the request may ask for. */
+/* Of the kinds of command that the request may become, the one that needs the fewest rights. */
 static enum kv_command_kind kind_of(const struct kv_request *request)
 {
     if ((request->method & KV_METHODS_READING) != 0)

@@ -1,4 +1,4 @@
-/* They are open to everybody, as nothing of the store is in them. */
+/* They need no rights, as they contain nothing of the store. */
 #include "http/web_files.h"
 
 #include "http/file_conditions.h"
@@ -6,8 +6,8 @@
 
 #define CONSOLE "/console/"
 
-/* No page runs anything but the server's own scripts, nor talks to anybody but the server, and no
- * text becomes markup. */
+/* Pages run only the server's own scripts, connect only to the server, and never interpret text as
+ * markup. */
 #define PAGE_LINES                                                                                 \
     "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; "           \
     "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "                    \
@@ -23,7 +23,7 @@ static bool is_zero(struct kv_slice quality)
     return true;
 }
 
-/* Of an element of `Accept-Encoding`: whether it is gzip, at some quality. */
+/* Whether an element of `Accept-Encoding` is gzip, with any quality. */
 static bool allows_gzip(struct kv_slice element)
 {
     const char *end = memchr(element.bytes, ';', element.len);

@@ -1,7 +1,6 @@
 /*
  * `/ws`: the upgrade to a WebSocket (RFC 6455, section 4.2). A refusal is an ordinary answer, and
- * the connection stays usable; but not where the handshake is broken, as what follows may be
- * frames.
+ * the connection remains usable, unless the handshake is malformed, as frames may follow.
  */
 #include <openssl/evp.h>
 #include <openssl/sha.h>
@@ -47,7 +46,7 @@ static void demand_websocket(struct kv_exchange *exchange, const char *why)
                        why);
 }
 
-/* Returns: NULL, or what of the handshake could be read in two ways, or is broken. */
+/* Returns: NULL, or what is ambiguous or malformed in the handshake. */
 static const char *fault_of(const struct kv_request *request)
 {
     size_t n_keys = kv_request_count_header(request, KV_HEADER_WEBSOCKET_KEY);
@@ -60,8 +59,8 @@ static const char *fault_of(const struct kv_request *request)
     return NULL;
 }
 
-/* Returns: our protocol where the client offers it; a browser fails where one of those that it
- * offers is not answered. */
+/* Returns: the server's protocol if the client offers it; a browser fails if none of its offers is
+ * accepted. */
 static struct kv_slice choose_protocol(const struct kv_request *request)
 {
     struct kv_slice ours = KV_SLICE("kvserver.v1"), offered, list;
@@ -72,7 +71,7 @@ static struct kv_slice choose_protocol(const struct kv_request *request)
     return (struct kv_slice){0};
 }
 
-/* Returns: false where a line of offers is malformed. */
+/* Returns: false if a line of offers is malformed. */
 static bool negotiate(const struct kv_exchange *exchange, const struct kv_request *request,
                       struct kv_deflate_terms *ret)
 {
@@ -86,7 +85,7 @@ static bool negotiate(const struct kv_exchange *exchange, const struct kv_reques
     return true;
 }
 
-/* To the WebSockets. */
+/* Hands the connection to the WebSocket service. */
 struct handover {
     struct kv_handover base;
     struct kv_http_context *here;
