@@ -1,12 +1,12 @@
 /*
- * A part of the backup is asked for when the peer has taken the one before, so a download holds one
- * part. A peer that takes nothing, or too little, is disconnected as any other; what limits a
- * slower one is that the change log must reach back to what has been read of it.
+ * A part of the backup is requested when the peer has taken the previous one, so a download holds
+ * one part. A peer that takes nothing, or too little, is disconnected like any other; a slower one
+ * is limited only by the change log, which must reach back to the part that has been read.
  *
- * A long value, which is a part by itself, is sent in pieces, one a turn; what comes after it in
- * its part waits.
+ * A long value, which is a part by itself, is sent in pieces, one per turn; the rest of its part
+ * waits.
  *
- * One that fails ends with a line that says why, in place of the last line.
+ * A backup that fails ends with a line that gives the reason, instead of the last line.
  */
 #include "admin/download.h"
 
@@ -18,8 +18,8 @@
 
 enum {
     SHORTEST_TICK_MS = 20,
-    MOST_UNSENT = 64 << 10, /* up to there more is asked for */
-    LONG_VALUE = 256 << 10, /* one beyond this is sent in pieces */
+    MOST_UNSENT = 64 << 10, /* below this, the next part is requested */
+    LONG_VALUE = 256 << 10, /* longer values are sent in pieces */
     PIECE = 256 << 10,
     LARGEST_KEPT = 1 << 20 /* of the buffer */
 };
@@ -42,10 +42,10 @@ static void activate(struct kv_download *download)
 
 /* ---- lines ---- */
 
-/* One that waits behind a long value, or has one. */
+/* A line that waits after a long value, or has one. */
 struct line {
     struct kv_link link;
-    struct kv_buffer front; /* up to the value, or all of it */
+    struct kv_buffer front; /* the line up to the value, or the whole line */
     struct kv_held value;   /* long; its first `at` bytes have been sent */
     size_t at;
     struct kv_buffer back;
@@ -70,7 +70,7 @@ static struct line *add_waiting(struct kv_download *download)
     return line;
 }
 
-/* The text is a line, or what stands before a long value. */
+/* The text is a whole line, or the part before a long value. */
 static void put_line(struct kv_download *download)
 {
     download->n_lines++;
@@ -81,7 +81,7 @@ static void put_line(struct kv_download *download)
     download->text.len = 0;
 }
 
-/* A line feed in the white space of a value would end the line. */
+/* A line feed in a value's white space would end the line. */
 static void append_value(struct kv_buffer *out, struct kv_slice value)
 {
     for (size_t run; (run = kv_line_value_run(value)) != value.len;) {
@@ -162,7 +162,7 @@ static void drop_waiting(struct kv_download *download)
         destroy_line(KV_CONTAINER(link, struct line, link));
 }
 
-/* The next piece of a long value. Returns: whether it was the last. */
+/* Sends the next piece of a long value. Returns: whether it was the last. */
 static bool send_piece(struct kv_download *download, struct line *line)
 {
     struct kv_slice value = line->value.bytes;
@@ -252,9 +252,9 @@ static bool has_more(const struct kv_download *download)
                                   download->status != KV_PENDING);
 }
 
-/* ---- its life ---- */
+/* ---- opening and closing ---- */
 
-/* Closes its connection too. From its channel, its timer or the stage only. */
+/* Closes its connection as well. Call only from its channel, its timer or the stage. */
 static void destroy(struct kv_download *download)
 {
     kv_timer_stop(download->here->loop, &download->timer);
@@ -272,7 +272,7 @@ static void destroy(struct kv_download *download)
     free(download);
 }
 
-/* What there is not is brought by the backup, or the channel; either activates it again. */
+/* If there is nothing to do, the backup or the channel will activate it again. */
 void kv_download_go_on(struct kv_download *download)
 {
     kv_list_remove(&download->in_active);
@@ -291,7 +291,7 @@ void kv_download_cut_off(struct kv_download *download)
     destroy(download);
 }
 
-/* What the peer sends is thrown away. */
+/* The peer's input is discarded. */
 static void on_read(void *user, enum kv_channel_event event)
 {
     struct kv_download *download = user;
@@ -404,5 +404,5 @@ void kv_download_open(struct kv_downloads_loop *here, struct kv_connection *conn
     else
         on_pause(download);
     if (!kv_access_is_current(here->access, principal) && !kv_download_is_allowed(download))
-        kv_download_cut_off(download); /* the right to it was taken away meanwhile */
+        kv_download_cut_off(download); /* it has lost the right during the hand-over */
 }

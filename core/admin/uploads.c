@@ -17,18 +17,18 @@ struct kv_uploads {
     struct kv_upload_place *place;
     atomic_bool is_busy;
     atomic_bool is_stopped;
-    bool has_thread; /* to be joined */
+    bool has_thread; /* has to be joined */
     pthread_t thread;
-    /* Of the request under way: the thread's, until it is posted; then the loop's. */
+    /* Of the request under way: belongs to the thread, until it is posted; then to the loop. */
     struct kv_post post;
     struct kv_loop *loop;
     enum kv_upload_action action;
     uint64_t offset;
     struct kv_buffer bytes;
     struct kv_upload_outcome outcome;
-    /* The loop's. */
+    /* Belongs to the loop. */
     kv_upload_done_fn done;
-    void *owner; /* NULL: it has gone */
+    void *owner; /* NULL: it no longer exists */
 };
 
 /* ---- on the thread ---- */
@@ -56,7 +56,7 @@ static int write_all(int fd, const struct kv_buffer *bytes, uint64_t offset)
     return 0;
 }
 
-/* What was written of a part that does not fit goes again. */
+/* Part of a write that failed is overwritten when the client repeats it. */
 static void append_to(struct kv_uploads *uploads, int fd)
 {
     uint64_t offset = uploads->offset;
@@ -138,7 +138,7 @@ static void end(struct kv_uploads *uploads)
     struct kv_upload_outcome outcome = uploads->outcome;
     kv_upload_done_fn done = uploads->done;
     void *owner = uploads->owner;
-    atomic_store(&uploads->is_busy, false); /* another loop may begin from here on */
+    atomic_store(&uploads->is_busy, false); /* from here on another loop may begin */
     if (owner != NULL)
         done(owner, &outcome);
 }
@@ -151,7 +151,7 @@ static void on_posted(struct kv_post *post)
     end(uploads);
 }
 
-/* A server that has no thread left is asked again. */
+/* If the server has no thread left, the client has to try again. */
 static void refuse(struct kv_post *post)
 {
     end(KV_CONTAINER(post, struct kv_uploads, post));
@@ -186,7 +186,7 @@ void kv_uploads_forget(struct kv_uploads *uploads)
     uploads->owner = NULL;
 }
 
-/* ---- its life ---- */
+/* ---- creating and destroying ---- */
 
 struct kv_uploads *kv_uploads_create(struct kv_upload_place *place)
 {

@@ -1,6 +1,6 @@
 /*
- * The service: on each loop the stage that goes on with the active streams, after the keyspace's
- * stage, so that what it tells is written in the same turn.
+ * The service: on each loop a stage that serves the active streams, after the keyspace's stage, so
+ * that the keyspace's changes are written in the same turn.
  */
 #include "events/events.h"
 
@@ -9,7 +9,7 @@
 #include "events/serve.h"
 
 enum {
-    LARGEST_KEPT = 1 << 16 /* of the buffer that serves one event after the other */
+    LARGEST_KEPT = 1 << 16 /* of the buffer that is reused for each event */
 };
 
 struct kv_events {

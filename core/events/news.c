@@ -1,13 +1,13 @@
 /*
- * A state is written once for all streams of the loop that are to be shown it in the same way. The
- * id is each stream's own: it stands before the event, where the event is a mark to resume from.
+ * A state is written once for all streams of the loop that need the same form. The id depends on
+ * the stream: it precedes the event if the event is a mark to resume from.
  */
 #include "events/news.h"
 
 #include "protocol/telling.h"
 #include "wire/event_text.h"
 
-/* Of the forms that are made here. */
+/* Identify the forms made here. */
 static const char makers[KV_N_TELLING_WAYS];
 
 static struct kv_keyspace *keyspace_of(const struct kv_stream *stream)
@@ -20,7 +20,7 @@ static struct kv_stream *stream_of(const struct kv_subscriber *subscriber)
     return kv_subscriber_client(subscriber)->owner;
 }
 
-/* The loop's text, emptied. */
+/* The loop's buffer, emptied. */
 static struct kv_buffer *blank(const struct kv_stream *stream)
 {
     stream->here->text.len = 0;
@@ -32,7 +32,7 @@ static void append_id(struct kv_buffer *out, const struct kv_stream *stream, uin
     kv_event_append_id(out, kv_slice_of(kv_keyspace_epoch(keyspace_of(stream))), revision);
 }
 
-/* Something was queued. */
+/* Notes that something was queued. */
 static void note_queued(struct kv_stream *stream)
 {
     stream->queued_ms = kv_loop_now_ms(stream->here->loop);
@@ -43,7 +43,7 @@ static void note_queued(struct kv_stream *stream)
 
 #define STATE_END KV_SLICE("}\n\n")
 
-/* head: the event up to the value. A value of several lines is copied. */
+/* head: the event up to the value. A value with several lines is copied. */
 static struct kv_piece *finish(const struct kv_stream *stream, struct kv_buffer *head,
                                const struct kv_item *state)
 {
@@ -96,7 +96,7 @@ static void on_state(struct kv_subscriber *subscriber, const struct kv_delivery 
     note_queued(stream);
 }
 
-/* ---- what is said of a subscription ---- */
+/* ---- notices of subscriptions ---- */
 
 static void send(struct kv_stream *stream, struct kv_buffer *out)
 {
@@ -107,7 +107,7 @@ static void send(struct kv_stream *stream, struct kv_buffer *out)
     note_queued(stream);
 }
 
-/* One id stands for all subscriptions: it has to wait for the last of them. */
+/* One id applies to all subscriptions: it has to wait for the last of them. */
 static void on_synced(struct kv_subscriber *subscriber, const struct kv_pattern *pattern,
                       uint64_t revision)
 {
@@ -120,7 +120,7 @@ static void on_synced(struct kv_subscriber *subscriber, const struct kv_pattern 
     send(stream, out);
 }
 
-/* The empty id makes a client forget the one that it had. */
+/* The empty id makes a client forget its last one. */
 static void on_reset(struct kv_subscriber *subscriber, const struct kv_pattern *pattern)
 {
     struct kv_stream *stream = stream_of(subscriber);
@@ -131,7 +131,7 @@ static void on_reset(struct kv_subscriber *subscriber, const struct kv_pattern *
     send(stream, out);
 }
 
-/* The client comes again, and may find the store better; or it needs another token. */
+/* The client will reconnect, and may find the store working again; or it needs another token. */
 static void on_failed(struct kv_subscriber *subscriber, const struct kv_pattern *pattern,
                       int status)
 {

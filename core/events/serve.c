@@ -1,6 +1,6 @@
 /*
- * The life of a stream. It has no end of its own: the peer closes it, or does not take what it is
- * sent, or the server shuts down, or the store cannot be read. A client comes again with the id of
+ * The life of a stream. A stream does not end by itself: it ends if the peer closes it, or does not
+ * read, or the server shuts down, or the store cannot be read. A client reconnects with the id of
  * the last event.
  */
 #include "events/serve.h"
@@ -15,7 +15,7 @@ enum {
     LONGEST_WAIT_MS = 60000
 };
 
-/* How soon a client comes again. */
+/* The time after which a client reconnects. */
 #define RETRY KV_SLICE("retry: 1000\n\n")
 
 static int64_t now_ms(const struct kv_stream *stream)
@@ -79,7 +79,7 @@ static void write_all(struct kv_stream *stream)
 
 void kv_stream_go_on(struct kv_stream *stream)
 {
-    kv_wish_fini(&stream->wish); /* the keyspace has had its turn with it */
+    kv_wish_fini(&stream->wish); /* the keyspace has processed the subscriptions */
     stream->is_ending |= stream->is_leaving;
     if (!stream->is_ending)
         kv_client_catch_up(stream->client);
@@ -95,7 +95,7 @@ void kv_stream_go_on(struct kv_stream *stream)
         kv_stream_activate(stream);
 }
 
-/* ---- time ---- */
+/* ---- timers ---- */
 
 static int64_t tick_ms(const struct kv_events_config *config)
 {
@@ -170,17 +170,17 @@ void kv_stream_take_config(struct kv_stream *stream)
     kv_client_change_subscriptions(stream->client, config->max_subscriptions);
     kv_client_change_limit(stream->client, config->max_unsent_bytes);
     kv_timer_hasten(stream->here->loop, &stream->timer, wake_at_ms(stream));
-    kv_stream_activate(stream); /* there may be room for more now */
+    kv_stream_activate(stream); /* the limits may allow more now */
 }
 
-/* ---- who it is for ---- */
+/* ---- its client ---- */
 
 static int64_t wall_ms(void)
 {
     return kv_wall_us() / 1000;
 }
 
-/* The wall clock may be set meanwhile: it is looked at again after a while. */
+/* The wall clock may be set meanwhile: it is read again after a while. */
 static void plan_expiry(struct kv_stream *stream)
 {
     int64_t expires_s = stream->client->principal->expires_s;
@@ -213,9 +213,9 @@ void kv_stream_revise(struct kv_stream *stream)
     kv_principal_unref(renewed);
 }
 
-/* ---- the beginning ---- */
+/* ---- opening ---- */
 
-/* One that cannot be made ends the stream: its client would wait for changes in vain. */
+/* If a subscription fails, the stream ends: otherwise its client would wait for changes in vain. */
 static void on_subscribed(struct kv_command *command)
 {
     struct kv_stream *stream = command->owner;
@@ -293,6 +293,6 @@ void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connectio
     kv_stream_activate(stream);
     plan(stream);
     if (!kv_access_is_current(here->access, principal))
-        kv_stream_revise(stream); /* it was on its way meanwhile */
+        kv_stream_revise(stream); /* the rules changed during the hand-over */
     plan_expiry(stream);
 }

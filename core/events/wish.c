@@ -6,7 +6,7 @@
 
 void kv_wish_add(struct kv_wish *wish, struct kv_slice text, bool is_prefix)
 {
-    if ((wish->n & (wish->n - 1)) == 0) /* it doubles */
+    if ((wish->n & (wish->n - 1)) == 0) /* the array doubles */
         wish->wished =
             kv_realloc(wish->wished, (wish->n == 0 ? 1 : 2 * wish->n) * sizeof(struct kv_wished));
     wish->wished[wish->n++] = (struct kv_wished){text, is_prefix};

@@ -5,7 +5,7 @@
 #include "wire/state_text.h"
 
 enum {
-    ENVELOPE = 64 /* more than what stands around type and id */
+    ENVELOPE = 64 /* more than the rest of a message besides type and id */
 };
 
 void kv_reply_begin(struct kv_buffer *out, struct kv_slice type, struct kv_slice id)
@@ -51,7 +51,7 @@ static struct kv_state_meta meta_of(const struct kv_command *command)
     return meta;
 }
 
-/* An item of revision 0 is none. */
+/* An item with revision 0 means that there is none. */
 static enum kv_reply write_state(struct kv_buffer *out, const struct kv_command *command,
                                  struct kv_slice *ret_value)
 {

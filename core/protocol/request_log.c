@@ -55,13 +55,13 @@ struct kv_logged_request kv_logged_request_of(const char *transport,
                                       .began_ns = command->sent_ns};
 }
 
-/* The same line as text and as members of JSON. */
+/* The same line as text and as members of a JSON object. */
 struct line {
     struct kv_buffer text;
     struct kv_buffer members;
 };
 
-/* Returns: the beginning of the text that a line may have. */
+/* Returns: the beginning of the text that fits into a line. */
 static struct kv_slice cut(struct kv_slice text, size_t most)
 {
     size_t len = text.len < most ? text.len : most;
@@ -85,7 +85,7 @@ static void put_string(struct line *line, const char *name, struct kv_slice valu
     kv_buffer_fini(&shown);
 }
 
-/* word: of the server's own. */
+/* word: one of the server's own. */
 static void put_word(struct line *line, const char *name, const char *word)
 {
     if (word == NULL)

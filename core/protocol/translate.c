@@ -51,7 +51,8 @@ static void set_conditions(struct kv_command *command, const struct kv_message *
     command->n_if_revisions = 1;
 }
 
-/* The epoch of a `since`. One that is written with escapes is ours or no epoch at all. */
+/* The epoch of a `since`. If it is not the server's, it may keep its escapes: it matches nothing.
+ */
 static struct kv_slice epoch_of(struct kv_keyspace_loop *home, const struct kv_message *message)
 {
     const char *ours = kv_keyspace_epoch(kv_keyspace_of(home));
@@ -60,7 +61,7 @@ static struct kv_slice epoch_of(struct kv_keyspace_loop *home, const struct kv_m
     return kv_json_inside(message->epoch);
 }
 
-/* Of a subscription. */
+/* Sets the options of a subscription. */
 static void set_options(struct kv_command *command, const struct kv_message *message)
 {
     command->subscribe = (struct kv_subscribe){.is_prefix = message->is_prefix,

@@ -5,7 +5,7 @@
 #include "protocol/reply.h"
 #include "ws/sending.h"
 
-/* The loop's, emptied. */
+/* The loop's buffer, emptied. */
 static struct kv_buffer *begin(const struct kv_session *session)
 {
     session->here->answer.len = 0;
@@ -38,7 +38,7 @@ static void reply(struct kv_session *session, const struct kv_command *command)
     }
 }
 
-/* A write of the connection itself ends a lease, unless it failed. */
+/* A write by the connection itself ends its lease of the key, unless the write failed. */
 static void note_lease(struct kv_session *session, const struct kv_command *command)
 {
     bool has_written = command->status == KV_OK || command->status == KV_UNCHANGED;
@@ -56,7 +56,7 @@ static void log_command(const struct kv_session *session, const struct kv_comman
     kv_request_log_write(&logged, session->client);
 }
 
-/* A message that became no command. */
+/* Logs a message that did not become a command. */
 static void log_message(struct kv_session *session, int status)
 {
     const struct kv_logged_request logged = {.transport = "websocket",
@@ -83,7 +83,7 @@ void kv_answer_finished(struct kv_command *command)
         reply(session, command);
 }
 
-/* Sends an answer that no command brings, behind those of the commands under way. */
+/* Sends an answer that does not come from a command, after those of the commands under way. */
 static void send_in_order(struct kv_session *session, struct kv_slice text)
 {
     if (session->client->n_commands == 0) {

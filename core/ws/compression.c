@@ -1,8 +1,8 @@
 /*
- * The compressed forms of a piece are kept with it (kv_piece_set_form), so they are made once
- * however many connections send it, and end with it. A form that a worker makes is there at once as
- * a deferred piece. Where workers have enough to do, or memory is short, a long text is sent as it
- * is: compression is never waited for in a queue.
+ * The compressed forms of a piece are kept with it (kv_piece_set_form), so they are made only once
+ * for all connections, and are freed with it. A form that a worker makes exists at once, as a
+ * deferred piece. If the workers have enough jobs, or memory is short, a long text is sent
+ * uncompressed: compression never waits in a queue.
  */
 #include "ws/compression.h"
 
@@ -13,14 +13,14 @@
 
 enum {
     LARGEST_KEPT = 1 << 16,
-    MOST_JOBS = 8 /* that one loop has given to workers */
+    MOST_JOBS = 8 /* of one loop, with the workers */
 };
 
 struct compressing {
     struct kv_job job;
     struct kv_list in_jobs;
     struct kv_compression *compression;
-    struct kv_piece *original; /* held, and so are the parts, its text */
+    struct kv_piece *original; /* held, and so are the parts, which are its text */
     struct kv_piece *deferred; /* held */
     enum kv_deflate_form form;
     struct kv_slice parts[KV_PIECE_PARTS];
@@ -79,7 +79,7 @@ static void free_text(void *owner, void *text)
     free(text);
 }
 
-/* The frame around what the worker has made. Takes that over. */
+/* Makes the frame for a worker's result. Takes the result over. */
 static struct kv_piece *frame_result(struct compressing *self)
 {
     struct kv_held text = {
@@ -144,7 +144,7 @@ static struct kv_piece *compress_elsewhere(struct kv_compression *compression,
 
 /* ---- pieces ---- */
 
-/* Returns: NULL where the piece is better sent as it is. */
+/* Returns: NULL if compressing the piece is not worthwhile. */
 static struct kv_piece *make_form(struct kv_compression *compression, struct kv_piece *piece,
                                   enum kv_deflate_form form)
 {

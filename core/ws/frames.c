@@ -9,7 +9,7 @@ static char *append(char *at, struct kv_slice bytes)
     return at + bytes.len;
 }
 
-/* Room for a payload, behind its header. */
+/* Reserves room for a payload, and writes the header before it. */
 static char *reserve_frame(struct kv_outbound *out, enum kv_frame_opcode opcode, size_t len)
 {
     char *at = kv_outbound_reserve(out, kv_frame_header_len(len) + len);

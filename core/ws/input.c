@@ -1,16 +1,16 @@
 /*
- * From the wire to the keyspace. Frames are taken from the input one by one, while the session may
- * take more and its quantum lasts; so what is under way stays bounded, and what is left stays in
- * the socket's buffer. A message that is there in one piece is read where it lies; others are put
- * together first.
+ * Turns the channel's input into commands. Frames are taken from the input one by one, while the
+ * session may take more and its quantum lasts; so the work under way stays bounded, and the rest
+ * stays in the socket's buffer. A message that has arrived in one piece is read in place; others
+ * are assembled first.
  *
- * Of a message in one piece the scanner of JSON is the one to find bytes that are no UTF-8. As its
- * first fault may be another one, a text that it refuses is looked through once more.
+ * For a message in one piece, the JSON scanner finds bytes that are not UTF-8. As it may find
+ * another fault first, a text that it refuses is checked for UTF-8 once more.
  *
- * A compressed message is put together as it came, and inflated when it is there: by the loop as
- * far as it does so with short texts, otherwise by a worker, which gets memory for the text in
- * steps, as nobody knows beforehand how long that is. What is granted leaves a quarter of the
- * budget to others: a few hundred bytes are enough to ask for it.
+ * A compressed message is assembled in compressed form, and inflated when it is complete: by the
+ * loop if the text is short, otherwise by a worker, which gets memory for the text in steps, as its
+ * length is not known beforehand. Each grant leaves a quarter of the budget to others: a few
+ * hundred bytes are enough to demand it all.
  */
 #include "ws/input.h"
 
@@ -25,19 +25,19 @@
 enum {
     INPUT_PER_TURN = 1 << 20,
     LARGEST_COPY = 65536,
-    LARGEST_SHORT = 100 << 10,   /* of a message's parts; longer ones have a mapping of their own */
-    LARGEST_KEPT = 4096,         /* of a message's parts, until the next one comes in parts */
-    LONGEST_DEFLATED = 64 << 10, /* that the loop inflates */
-    FIRST_GRANT = 1 << 20,       /* for an inflated text, or, where memory is short, */
-    LEAST_GRANT = 256 << 10,     /* this; */
-    GRANT_FACTOR = 4             /* each further one is so much larger */
+    LARGEST_SHORT = 100 << 10, /* of a message's parts; longer ones get a mapping of their own */
+    LARGEST_KEPT = 4096, /* of a message's buffer, kept for the next one that comes in parts */
+    LONGEST_DEFLATED = 64 << 10, /* longest compressed text that the loop inflates */
+    FIRST_GRANT = 1 << 20,       /* for an inflated text, or, */
+    LEAST_GRANT = 256 << 10,     /* if memory is short, this */
+    GRANT_FACTOR = 4             /* each further grant is larger by this factor */
 };
 
 enum {
-    NOT_UTF8 = -2 /* of read_text(): not even an error can be answered */
+    NOT_UTF8 = -2 /* from read_text(): not even an error can be answered */
 };
 
-/* Reads no more, and closes behind the answers to what came before. code: see kv_session. */
+/* Stops reading, and closes after the answers to earlier messages. code: see kv_session. */
 static void hang_up(struct kv_session *session, uint16_t code)
 {
     session->incoming.is_over = true;
@@ -52,7 +52,7 @@ static struct kv_translation_limits translation_limits_of(const struct kv_sessio
                                           .max_value_bytes = config->max_value_bytes};
 }
 
-/* staged: of a long value, or nothing; taken over. */
+/* staged: the copy of a long value, or nothing; taken over. */
 static void send_command(struct kv_session *session, const struct kv_message *message,
                          struct kv_item *staged)
 {
@@ -60,8 +60,8 @@ static void send_command(struct kv_session *session, const struct kv_message *me
     struct kv_command *command = kv_translate(session->here->keyspace, message, &limits);
     command->owner = session;
     command->finished = kv_answer_finished;
-    /* The message's bytes end with this call. A short value is copied and waits for the turn's
-     * batch; a long one goes to the store at once, which spares the copy. */
+    /* The message's bytes are valid only during this call. A short value is copied and waits for
+     * the turn's batch; a long one is submitted to the store at once, which avoids the copy. */
     bool is_long = message->value.len > LARGEST_COPY && staged->ref == NULL;
     if (staged->ref != NULL)
         kv_command_take_staged(command, staged);
@@ -93,7 +93,7 @@ static int read_text(struct kv_slice text, const struct kv_message_limits *limit
     return failed != 0 && !kv_utf8_is_valid(text) ? NOT_UTF8 : failed;
 }
 
-/* Counts a message, whatever becomes of it. Returns: false where the peer has been told that it
+/* Counts a message, even if it is refused later. Returns: false if the peer has been told that it
  * sends too many. */
 static bool count(struct kv_session *session, struct kv_slice id)
 {
@@ -133,7 +133,7 @@ static void check_and_send(struct kv_session *session, const struct kv_message *
         send_command(session, message, staged);
 }
 
-/* What read_text() made of a message. error: where it failed; staged: as for send_command(). */
+/* Handles the result of read_text(). error: if that failed; staged: as for send_command(). */
 static void handle_message(struct kv_session *session, int outcome,
                            const struct kv_message *message, const struct kv_error *error,
                            struct kv_item *staged)
@@ -148,19 +148,19 @@ static void handle_message(struct kv_session *session, int outcome,
         kv_answer_error(session, message->id, 400, error->text);
 }
 
-/* A text that came compressed, and is not inflated yet. */
+/* A compressed text that is not inflated yet. */
 struct deflated {
-    struct kv_inflater *inflater; /* NULL: it did not */
+    struct kv_inflater *inflater; /* NULL: the text was not compressed */
     struct kv_buffer bytes;
-    size_t granted; /* bytes that the text may have for now, */
-    size_t limit;   /* and at all */
+    size_t granted; /* bytes granted to the text so far */
+    size_t limit;   /* largest grant */
     enum kv_inflated outcome;
 };
 
 /* A long message, on the worker. */
 struct kv_reading {
     struct kv_job job;
-    struct kv_session *session; /* NULL: it is gone */
+    struct kv_session *session; /* NULL: the session has ended */
     struct kv_keyspace *keyspace;
     struct kv_charge charge; /* for the text, and the value's copy */
     struct deflated deflated;
@@ -174,7 +174,7 @@ struct kv_reading {
     struct kv_item staged;
 };
 
-/* Copies a long value for the store, which would take the loop as long as reading it. */
+/* Copies a long value for the store, as this would take the loop as long as reading it. */
 static void stage_value(struct kv_reading *reading)
 {
     const struct kv_message *message = &reading->message;
@@ -199,7 +199,7 @@ static void read_on_worker(struct kv_job *job)
     stage_value(reading);
 }
 
-/* What is wrong with a message that came compressed; 0: nothing. */
+/* The close code for a fault of a compressed message; 0: no fault. */
 static uint16_t fault_of(enum kv_inflated outcome)
 {
     switch (outcome) {
@@ -221,7 +221,7 @@ static void run_reading(struct kv_reading *reading, struct kv_session *session)
     kv_workers_run(session->here->workers, session->here->loop, &reading->job);
 }
 
-/* For the compressed text, the text, and a copy of its value. */
+/* Charges the compressed text, the text, and a copy of its value. */
 static void charge_inflating(struct kv_reading *reading)
 {
     const struct deflated *deflated = &reading->deflated;
@@ -230,13 +230,13 @@ static void charge_inflating(struct kv_reading *reading)
     reading->job.bytes = deflated->granted;
 }
 
-/* Whether a text may have so many bytes more. */
+/* Whether a text may be granted this many more bytes. */
 static bool may_grant(const struct kv_tally *tally, size_t more)
 {
     return kv_tally_spare(tally) / 2 >= more;
 }
 
-/* Returns: whether the worker goes on, with more memory; otherwise the outcome stands. */
+/* Returns: whether the worker continues, with more memory; otherwise the outcome is final. */
 static bool go_on_inflating(struct kv_reading *reading)
 {
     struct deflated *deflated = &reading->deflated;
@@ -329,7 +329,7 @@ static size_t lesser(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Returns: the bytes that a text may have at first; 0: there is no memory for it. */
+/* Returns: the bytes granted to a text at first; 0: there is no memory for it. */
 static size_t grant_first(const struct kv_session *session)
 {
     size_t limit = session->incoming.frames.max_message_bytes;
@@ -339,7 +339,7 @@ static size_t grant_first(const struct kv_session *session)
     return may_grant(session->here->tally, least) ? least : 0;
 }
 
-/* The same with a compressed message. */
+/* The same for a compressed message. */
 static void give_deflated_to_worker(struct kv_session *session)
 {
     size_t granted = grant_first(session);
@@ -368,8 +368,7 @@ static void handle_text(struct kv_session *session, struct kv_slice text)
     handle_message(session, outcome, &message, &error, &none);
 }
 
-/* Inflates a compressed text on the loop, as far as that takes no longer than reading a short one.
- */
+/* Inflates a compressed text on the loop, if that takes no longer than reading a short one. */
 static enum kv_inflated inflate_here(struct kv_session *session, struct kv_slice compressed)
 {
     struct kv_inflation *inflation = &session->here->inflation;
@@ -443,8 +442,8 @@ static void take_part(struct kv_session *session, const struct kv_frame_piece *p
         handle_parts(session, piece->is_deflated);
 }
 
-/* Between two writes the first ping is answered at once, and of all others the newest (RFC 6455,
- * section 5.5.3); so pongs that the peer does not read do not pile up. */
+/* Between two writes the first ping is answered at once, and of all others only the newest (RFC
+ * 6455, section 5.5.3); so pongs do not pile up if the peer does not read. */
 static void take_ping(struct kv_session *session, struct kv_slice payload)
 {
     struct kv_pong *pong = &session->pong;
@@ -472,7 +471,7 @@ static void take_piece(struct kv_session *session, const struct kv_frame_piece *
     bool is_whole = piece->is_first && piece->is_last;
     if (piece->opcode == KV_FRAME_BINARY) {
         if (piece->is_first)
-            refuse_binary(session); /* and the rest of it is passed over */
+            refuse_binary(session); /* the rest of it is skipped */
     } else if (!is_whole || piece->bytes.len >= KV_WORKERS_LONG_TEXT) {
         take_part(session, piece);
     } else if (piece->is_deflated) {
@@ -489,7 +488,7 @@ void kv_input_init(struct kv_session *session)
     frames->takes_deflated = session->window_bits != 0;
 }
 
-/* The worker goes on by itself to the end of what it is at. */
+/* The worker completes its current step. */
 static void drop_reading(struct kv_session *session)
 {
     if (session->reading != NULL)
@@ -542,7 +541,7 @@ static inline void count_message(struct kv_session *session)
     kv_counter_add(&session->here->n_messages, 1);
 }
 
-/* Returns: how many bytes are done with. */
+/* Returns: the number of bytes processed. */
 static size_t take_frames(struct kv_session *session, char *bytes, size_t len)
 {
     struct kv_incoming *incoming = &session->incoming;

@@ -1,7 +1,7 @@
 /*
- * A renewal is an UPDATE of the server's own that keeps the value and sets the deadline; at the end
- * of a lease, an UPDATE deletes the key. A lease has one UPDATE under way at a time, and outlives
- * its session until that has come back.
+ * A renewal is an UPDATE by the server that keeps the value and sets the deadline; at the end of a
+ * lease, an UPDATE deletes the key. A lease has one UPDATE under way at a time, and outlives its
+ * session until that has come back.
  */
 #include "ws/leases.h"
 
@@ -12,23 +12,23 @@
 #include "base/mem.h"
 
 enum {
-    BYTES_OF_ONE = 1024, /* of a key */
-    SHARE = 3,           /* of the TTL, until it is renewed */
-    INEXACT_MS = 2,      /* by which deadlines of a shared store may be off, */
-    DRIFT = 20000        /* and by this part of the TTL, for its clock is another one */
+    BYTES_OF_ONE = 1024, /* of a key, for each lease counted */
+    SHARE = 3,           /* of the TTL: renewed after 1/SHARE of it */
+    INEXACT_MS = 2,      /* possible deviation of deadlines in a shared store, and */
+    DRIFT = 20000        /* the fraction of the TTL by which its clock may drift */
 };
 
 struct lease {
     struct kv_table_node node;
     struct kv_heap_node in_time;
-    struct kv_leases *leases; /* NULL: forgotten, or its session is gone */
+    struct kv_leases *leases; /* NULL: forgotten, or its session has ended */
     struct kv_keyspace_loop *keyspace;
-    struct kv_slice key; /* behind the struct */
+    struct kv_slice key; /* after the struct */
     uint64_t revision;
     int64_t deadline_ms;
     int64_t ttl_ms;
     bool is_asking; /* an UPDATE is under way */
-    bool is_ending; /* the key is to be deleted */
+    bool is_ending; /* the key will be deleted */
 };
 
 static struct kv_loop *loop_of(const struct kv_leases *leases)
@@ -59,9 +59,9 @@ static void plan_renewal(struct lease *lease)
     plan(leases);
 }
 
-/* ---- what is asked of the keyspace ---- */
+/* ---- UPDATEs ---- */
 
-/* Whether both are the same deadline, as far as the store can tell. */
+/* Whether both deadlines are the same, within the precision of the store. */
 static bool is_same(const struct lease *lease, int64_t deadline_ms, int64_t set_ms)
 {
     if (deadline_ms == KV_NEVER || set_ms == KV_NEVER ||
@@ -71,8 +71,8 @@ static bool is_same(const struct lease *lease, int64_t deadline_ms, int64_t set_
     return off_ms <= INEXACT_MS + lease->ttl_ms / DRIFT;
 }
 
-/* The function of an UPDATE: goes on if the deadline is the one that was set last. The revision is
- * the command's condition. */
+/* The function of the deleting UPDATE: succeeds if the deadline is the one set last. The revision
+ * is the command's condition. */
 static int judge(struct kv_command *command, const struct kv_item *old, struct kv_buffer *out)
 {
     (void)out;
@@ -80,7 +80,7 @@ static int judge(struct kv_command *command, const struct kv_item *old, struct k
                                                                               : KV_CONDITION;
 }
 
-/* The same, and keeps the value. */
+/* The same for a renewal, and keeps the value. */
 static int keep(struct kv_command *command, const struct kv_item *old, struct kv_buffer *out)
 {
     int status = judge(command, old, out);
@@ -115,7 +115,7 @@ static void take_renewal(struct lease *lease, const struct kv_command *command)
         free(lease);
         return;
     }
-    plan_renewal(lease); /* where the store failed, it is tried again */
+    plan_renewal(lease); /* if the store failed, it is tried again */
 }
 
 static void on_asked(struct kv_command *command)
@@ -136,7 +136,7 @@ static void on_asked(struct kv_command *command)
     free(lease);
 }
 
-/* An UPDATE that takes effect if all still is as the lease left it. */
+/* An UPDATE that takes effect only if the key's state is still as the lease left it. */
 static struct kv_command *begin_update(struct lease *lease)
 {
     struct kv_command *command = kv_command_create(lease->keyspace, KV_COMMAND_UPDATE);
@@ -147,7 +147,7 @@ static struct kv_command *begin_update(struct lease *lease)
     command->n_if_revisions = 1;
     command->update->number = lease->deadline_ms;
     command->update->is_own = true;
-    command->depth = 1; /* it is not held back with the writes of clients */
+    command->depth = 1; /* not held back with the writes of clients */
     command->owner = lease;
     command->finished = on_asked;
     return command;
@@ -177,7 +177,7 @@ static void delete_key(struct lease *lease)
     submit(lease, command);
 }
 
-/* ---- time ---- */
+/* ---- timers ---- */
 
 static void renew_due(struct kv_timer *timer)
 {
@@ -199,7 +199,7 @@ void kv_leases_init(struct kv_leases *leases, struct kv_keyspace_loop *keyspace,
         (struct kv_leases){.keyspace = keyspace, .access = access, .timer = {.fire = renew_due}};
 }
 
-/* ---- beginning and ending ---- */
+/* ---- beginning and ending a lease ---- */
 
 static struct lease *find(const struct kv_leases *leases, struct kv_slice key, uint64_t hash)
 {
@@ -212,7 +212,7 @@ static struct lease *find(const struct kv_leases *leases, struct kv_slice key, u
     return NULL;
 }
 
-/* The key is left as it is. */
+/* Leaves the key as it is. */
 static void forget(struct lease *lease)
 {
     detach(lease);
@@ -249,7 +249,7 @@ static struct lease *create(struct kv_leases *leases, const struct kv_command *s
     return lease;
 }
 
-/* What a lease does is to read and to write (keyspace/admission.c). */
+/* A lease needs the rights to read and to write (keyspace/admission.c). */
 static bool may_lease(const struct kv_leases *leases, const struct kv_principal *principal,
                       struct kv_slice key)
 {
@@ -258,7 +258,7 @@ static bool may_lease(const struct kv_leases *leases, const struct kv_principal 
             !kv_access_reserves(leases->access, principal->grants, key));
 }
 
-/* One that is being renewed ends when that is known. */
+/* If a renewal is under way, the lease ends when that has come back. */
 static void end(struct lease *lease)
 {
     detach(lease);
@@ -301,7 +301,7 @@ static struct lease *find_forbidden(const struct kv_leases *leases, size_t bucke
     return NULL;
 }
 
-/* The table may shrink when one is taken out: then it is looked through anew. */
+/* The table may shrink when a lease is removed: then the walk starts again. */
 void kv_leases_end_forbidden(struct kv_leases *leases, const struct kv_principal *principal)
 {
     for (size_t i = 0; i < leases->by_key.n_buckets;) {

@@ -1,6 +1,6 @@
 /*
- * A state is framed once for all subscribers of the loop that are to be shown it in the same way:
- * plainly, with `meta`, or with `meta` and as one that stands for several.
+ * A state is framed once for all subscribers of the loop that need the same form: plain, with
+ * `meta`, or with `meta` and marked as standing for several.
  */
 #include "ws/news.h"
 
@@ -8,7 +8,7 @@
 #include "ws/envelope.h"
 #include "ws/sending.h"
 
-/* Of the forms that are made here. */
+/* Identify the forms made here. */
 static const char makers[KV_N_TELLING_WAYS];
 
 static struct kv_keyspace *keyspace_of(const struct kv_session *session)
@@ -45,7 +45,7 @@ static void on_state(struct kv_subscriber *subscriber, const struct kv_delivery 
     kv_session_activate(session);
 }
 
-/* ---- what is said of a subscription ---- */
+/* ---- notices of subscriptions ---- */
 
 static struct kv_buffer *begin(struct kv_session *session, struct kv_slice type)
 {

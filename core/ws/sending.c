@@ -1,7 +1,7 @@
 #include "ws/sending.h"
 
 enum {
-    COMPRESSING = 4 /* how many times a byte's usual cost it is to compress one */
+    COMPRESSING = 4 /* the cost of compressing a byte, in units of its usual cost */
 };
 
 void kv_send_text(struct kv_session *session, struct kv_slice text)
@@ -15,7 +15,7 @@ static void send_unshared(struct kv_session *session, struct kv_piece *piece)
     kv_piece_unref(piece);
 }
 
-/* Returns: whether it was worth it, and is queued. */
+/* Returns: whether compressing was worthwhile, and the text is queued. */
 static bool send_deflated(struct kv_session *session, enum kv_deflate_form form,
                           const struct kv_slice *parts, size_t n, size_t len)
 {

@@ -1,8 +1,8 @@
 /*
- * The life of a session. Reading stops while it has too many commands under way or too much
- * unsent, and goes on in the stage. Closing: when what the peer sent before is answered, a close
- * frame goes out behind what is queued; when all is sent the sending side is shut down; the socket
- * is closed when the peer has closed its side too, or when the timer fires.
+ * The life of a session. Reading stops while it has too many commands under way or too much unsent,
+ * and continues in the stage. Closing: when the peer's messages are answered, a close frame is
+ * queued; when all is sent the sending side is shut down; the socket is closed when the peer has
+ * closed its side too, or when the timer fires.
  */
 #include "ws/serve.h"
 
@@ -43,8 +43,8 @@ void kv_session_destroy(struct kv_session *session)
     free(session);
 }
 
-/* What has been read is worked off before more is read: so input stays bounded, and the end of the
- * connection is not seen before the last message. */
+/* Input is processed before more is read: so it stays bounded, and the end of the connection is not
+ * seen before the last message. */
 static void watch_input(struct kv_session *session)
 {
     bool wants =
@@ -64,7 +64,7 @@ void kv_session_take_waiting(struct kv_quantum *quantum)
     take_input(KV_CONTAINER(quantum, struct kv_session, quantum));
 }
 
-/* The peer sends no more. It may still read: what it asked for is answered. */
+/* The peer sends no more. It may still read: its messages are answered. */
 static void end_half_closed(struct kv_session *session)
 {
     session->is_half_closed = true;
@@ -109,7 +109,8 @@ static void write_all(struct kv_session *session)
         kv_list_append(&session->here->held_up, &session->in_held_up);
 }
 
-/* Answers the newest ping, unless something is not written: then a newer one may take its place. */
+/* Answers the newest ping, unless the last pong is not written yet: then a newer ping may replace
+ * this one. */
 static void answer_ping(struct kv_session *session)
 {
     struct kv_pong *pong = &session->pong;
@@ -120,8 +121,8 @@ static void answer_ping(struct kv_session *session)
     pong->is_due = pong->is_queued = false;
 }
 
-/* All is sent, the close frame last: the peer has a moment to close as well. Returns: whether there
- * is nothing left to wait for. */
+/* All is sent, with the close frame last: the peer has a moment to close as well. Returns: whether
+ * there is nothing to wait for. */
 static bool finish_sending(struct kv_session *session)
 {
     if (session->state == KV_SESSION_CLOSING && session->out.bytes == 0) {
@@ -168,7 +169,7 @@ void kv_session_go_on(struct kv_session *session)
         kv_quantum_wait(&session->quantum, &session->here->quanta);
 }
 
-/* Time. */
+/* ---- timers ---- */
 
 static const struct kv_patience *patience_of(const struct kv_session *session)
 {
@@ -181,7 +182,7 @@ static bool is_stalled(struct kv_session *session)
                                 patience_of(session), now_ms(session));
 }
 
-/* A message has been arriving for too long, or too slowly. */
+/* Whether a message has been arriving for too long, or too slowly. */
 static bool is_late(struct kv_session *session)
 {
     const struct kv_patience *patience = patience_of(session);
@@ -221,7 +222,7 @@ static void watch_silence(struct kv_session *session)
 {
     const struct kv_ws_config *config = kv_session_config(session);
     if (!kv_channel_is_reading(&session->connection->channel))
-        session->heard_ms = now_ms(session); /* it is the server that does not read */
+        session->heard_ms = now_ms(session); /* the server is not reading at present */
     int64_t silence = now_ms(session) - session->heard_ms;
     if (silence >= config->patience.idle_ms) {
         kv_session_destroy(session);
@@ -232,7 +233,7 @@ static void watch_silence(struct kv_session *session)
     kv_timer_start(session->here->loop, &session->timer, now_ms(session) + tick_ms(config));
 }
 
-/* The peer has a moment to read why. */
+/* The peer has a moment to read the reason. */
 static void give_up(struct kv_session *session, uint16_t code, const char *reason,
                     int64_t timeout_ms)
 {
@@ -298,7 +299,7 @@ static void on_timer(struct kv_timer *timer)
         kv_session_destroy(session);
 }
 
-/* The next tick finds out whether the peer has exceeded a shortened timeout. */
+/* The next tick applies a shortened timeout. */
 void kv_session_take_config(struct kv_session *session)
 {
     const struct kv_ws_config *config = kv_session_config(session);
@@ -308,7 +309,7 @@ void kv_session_take_config(struct kv_session *session)
     kv_client_change_limit(session->client, config->max_unsent_bytes);
     kv_identity_limit_messages(session);
     kv_timer_hasten(session->here->loop, &session->timer, now_ms(session) + tick_ms(config));
-    kv_session_activate(session); /* it may take more now */
+    kv_session_activate(session); /* the limits may allow more now */
 }
 
 static struct kv_address address_of(const void *owner)

@@ -10,7 +10,7 @@ void kv_session_activate(struct kv_session *session)
 void kv_session_begin_closing(struct kv_session *session)
 {
     session->state = KV_SESSION_CLOSING;
-    kv_leases_end(&session->leases); /* not only when the peer has closed its side */
+    kv_leases_end(&session->leases); /* without waiting for the peer to close its side */
     kv_session_activate(session);
 }
 

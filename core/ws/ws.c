@@ -1,6 +1,6 @@
 /*
- * The service: on each loop the stage that goes on with the active sessions, after the keyspace's
- * stage, so that the keyspace's answers are written in the same turn.
+ * The service: on each loop a stage that serves the active sessions, after the keyspace's stage, so
+ * that the keyspace's answers are written in the same turn.
  */
 #include "ws/ws.h"
 
@@ -10,7 +10,7 @@
 #include "ws/serve.h"
 
 enum {
-    LARGEST_KEPT = 1 << 16 /* of the buffers that serve one message after the other */
+    LARGEST_KEPT = 1 << 16 /* of the buffers that are reused for each message */
 };
 
 struct kv_ws {
