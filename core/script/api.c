@@ -1,5 +1,5 @@
 /*
- * The functions of kv that ask nothing of the keyspace, and what hooks are called with.
+ * The functions of kv that do not access the keyspace, and the arguments of hooks.
  */
 #include "script/api.h"
 
@@ -19,10 +19,10 @@
 #include "script/value.h"
 #include "wire/ttl.h"
 
-/* What kv.refuse() raises, as a light userdata; the reason is in the call's `text`. */
+/* The error of kv.refuse(), as a light userdata; the reason is in the call's `text`. */
 static char refusal;
 
-/* ---- what is pushed ---- */
+/* ---- arguments of hooks ---- */
 
 static int push_before_set(lua_State *lua, const struct kv_script_call *call, int n_wanted)
 {
@@ -52,7 +52,7 @@ static int push_change(lua_State *lua, const struct kv_script_call *call, int n_
     return n_wanted;
 }
 
-/* What on_start has returned before. */
+/* The last result of on_start(). */
 static int push_progress(lua_State *lua, struct kv_script_state *state)
 {
     int progress = state->progress;
@@ -85,7 +85,7 @@ int kv_api_push_arguments(lua_State *lua, struct kv_script_call *call)
                                             : push_change(lua, call, n_wanted);
 }
 
-/* ---- the others ---- */
+/* ---- other functions ---- */
 
 static int now(lua_State *lua)
 {
@@ -93,8 +93,8 @@ static int now(lua_State *lua)
     return 1;
 }
 
-/* kv.duration(text): the milliseconds; or nil and what is wrong. It reads options, so a unit is
- * required as it is in the configuration. */
+/* kv.duration(text): the milliseconds; or nil and the fault. It reads options, so a unit is
+ * required as in the configuration. */
 static int duration(lua_State *lua)
 {
     struct kv_slice text;
@@ -115,7 +115,8 @@ static int duration(lua_State *lua)
     return 2;
 }
 
-/* kv.depth(): of hooks that led to the write or change; 0: a client made it. */
+/* kv.depth(): the number of hooks in the chain that led to the write or change; 0: a client made
+ * it. */
 static int depth(lua_State *lua)
 {
     lua_pushinteger(lua, kv_argument_hook(lua, "kv.depth")->depth);
@@ -146,8 +147,8 @@ static void set_client(lua_State *lua, const struct kv_command *command)
     lua_setfield(lua, -2, "claims");
 }
 
-/* kv.caller(): of the write that a before-hook judges: {name, issuer, claims, address}, as far as
- * these are known, or {script}. */
+/* kv.caller(): the sender of the write that a before-hook checks: {name, issuer, claims, address},
+ * as far as known, or {script}. */
 static int caller(lua_State *lua)
 {
     const struct kv_script_call *call = kv_argument_hook(lua, "kv.caller");
@@ -230,7 +231,7 @@ static int log_line(lua_State *lua)
     return 0;
 }
 
-/* Those of HTTP that say something of a write. */
+/* The statuses of HTTP that make sense for a write. */
 static int read_refusal_status(lua_State *lua)
 {
     static const int statuses[] = {400, 403, 404, 409, 413, 422, 429, 503};
@@ -272,7 +273,7 @@ bool kv_api_is_refusal(lua_State *lua, int index)
 
 /* ---- kv ---- */
 
-/* The empty one where the configuration names none. */
+/* Sets the prefixes; only "" if the configuration has none. */
 static void set_prefixes(lua_State *lua, const struct kv_script_config *config)
 {
     lua_newtable(lua);
@@ -304,7 +305,7 @@ void kv_api_export(lua_State *lua, const struct kv_script_config *config)
         {"caller", caller},   {"now", now},       {"depth", depth},
         {"log", log_line},    {"refuse", refuse}, {"duration", duration},
         {"protect", protect}, {"fault", fault},   {NULL, NULL}};
-    lua_pushvalue(lua, -1); /* the upvalue of all of them */
+    lua_pushvalue(lua, -1); /* the upvalue of all functions */
     luaL_setfuncs(lua, functions, 1);
     kv_asking_export(lua);
     kv_editing_export(lua);

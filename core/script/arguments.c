@@ -10,7 +10,8 @@
 #include "wire/ttl.h"
 
 enum {
-    MOST_PENDING = 100000 /* hooks, or eight times limits.pending, while hooks may write */
+    MOST_PENDING = 100000 /* running hooks, or eight times limits.pending if that is more; beyond
+                             this hooks may not write */
 };
 
 struct kv_script_call *kv_argument_hook(lua_State *lua, const char *function)
@@ -21,7 +22,7 @@ struct kv_script_call *kv_argument_hook(lua_State *lua, const char *function)
     return call;
 }
 
-/* A C function that has called the script cannot be suspended and resumed. */
+/* A coroutine cannot yield across a C function that calls the script. */
 struct kv_script_call *kv_argument_waiter(lua_State *lua, const char *function)
 {
     struct kv_script_call *call = kv_argument_hook(lua, function);
@@ -47,8 +48,8 @@ struct kv_slice kv_argument_key(lua_State *lua, int index)
     return key;
 }
 
-/* Hooks' writes are not held back; so what they lead to, on whichever loop, has to end in another
- * way. */
+/* Hooks' writes are not held back; so the chains of hooks that they cause, on all loops, need
+ * another limit. */
 void kv_argument_check_may_write(lua_State *lua, const struct kv_script_call *call)
 {
     uint64_t n = kv_script_calls_under_way(call->here->script->scripts);

@@ -7,7 +7,7 @@
 #include "script/value.h"
 #include "wire/integer.h"
 
-/* ---- what is pushed ---- */
+/* ---- results ---- */
 
 static struct kv_keyspace *keyspace_of(const struct kv_script_call *call)
 {
@@ -29,7 +29,7 @@ void kv_asking_push_meta(lua_State *lua, const struct kv_script_call *call, uint
         set_integer(lua, "ttl", kv_keyspace_ttl_left_ms(keyspace_of(call), deadline_ms));
 }
 
-/* nil, and why not. */
+/* Pushes nil, and the reason. */
 static int push_fault(lua_State *lua, const char *why)
 {
     lua_pushnil(lua);
@@ -110,7 +110,7 @@ static int await_outcome(lua_State *lua, struct kv_script_call *call)
     return lua_yieldk(lua, 0, (lua_KContext)call, go_on);
 }
 
-/* ---- what scripts call ---- */
+/* ---- functions for scripts ---- */
 
 static void read_condition(lua_State *lua, int index, struct kv_request *request)
 {

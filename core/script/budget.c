@@ -6,14 +6,14 @@
 
 enum {
     LONGEST_INTERVAL = 1024,   /* instructions */
-    SMALL_STATE = 128 * 1024,  /* bytes: with more, the interval is the shorter */
-    LARGE_STATE = 1024 * 1024, /* bytes: with more, the clock is looked at from the beginning */
-    WORK_A_LOOK = 256 * 1024,  /* bytes between two looks at the clock */
-    WORK_AN_INSTRUCTION = 64,  /* bytes that count as one on the budget of instructions */
-    WORK_A_MICROSECOND = 1000  /* bytes, as an estimate of what is about to be done */
+    SMALL_STATE = 128 * 1024,  /* bytes: above this, the interval is shorter */
+    LARGE_STATE = 1024 * 1024, /* bytes: above this, the clock is read from the beginning */
+    WORK_A_LOOK = 256 * 1024,  /* bytes between two readings of the clock */
+    WORK_AN_INSTRUCTION = 64,  /* bytes that count as one instruction */
+    WORK_A_MICROSECOND = 1000  /* bytes, as an estimate of work in advance */
 };
 
-/* What is raised where a budget is spent: to make it takes no memory. */
+/* The error for a spent budget: raising it needs no memory. */
 static char spent;
 
 /* ---- time ---- */
@@ -25,7 +25,7 @@ static int64_t read_us(clockid_t clock)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* Most hooks are so short that none of this is called for them. */
+/* Most hooks are so short that this is never called for them. */
 static void start_clocks(struct kv_script_budget *budget)
 {
     budget->since_us = read_us(CLOCK_MONOTONIC);
@@ -37,8 +37,8 @@ static void add_cpu_time(struct kv_script_budget *budget)
     budget->used_us += read_us(CLOCK_THREAD_CPUTIME_ID) - budget->since_cpu_us;
 }
 
-/* The processor time used, or more where that is no more than `most_us`: the time that has passed,
- * which takes no system call to read, is an upper bound. */
+/* The processor time used. If the elapsed time, which can be read without a system call, is no more
+ * than `most_us`, returns that as an upper bound. */
 static int64_t time_used(struct kv_script_budget *budget, int64_t most_us)
 {
     if (budget->since_us == 0)
@@ -63,8 +63,8 @@ static void set_interval(struct kv_script_meter *meter, int interval)
     lua_sethook(meter->lua, count, LUA_MASKCOUNT, interval);
 }
 
-/* The innermost line of the script, as `file:line: `. It allocates nothing, as it may be called by
- * the allocator. */
+/* Writes the innermost line of the script, as `file:line: `. Allocates nothing, as the allocator
+ * may call it. */
 static int write_place(lua_State *lua, char *to, size_t size)
 {
     lua_Debug at;
@@ -76,7 +76,8 @@ static int write_place(lua_State *lua, char *to, size_t size)
     return 0;
 }
 
-/* From now on every instruction raises. Where there is a unit, `why` is followed by the limit.
+/* From now on every instruction raises an error. If there is a unit, `why` is followed by the
+ * limit.
  * Returns: false. */
 static bool stop(struct kv_script_meter *meter, const char *why, int64_t most, const char *unit)
 {
@@ -102,7 +103,7 @@ static int interval_for(size_t bytes)
     return interval;
 }
 
-/* Returns: whether the script may go on, and do the work that it is about to do. */
+/* Returns: whether the script may continue, and do the work that it is about to do. */
 static bool look(struct kv_script_meter *meter)
 {
     struct kv_script_budget *budget = meter->budget;
@@ -155,7 +156,7 @@ static void count(lua_State *lua, lua_Debug *step)
 
 /* ---- memory ---- */
 
-/* Where it is refused, Lua collects all garbage and tries again: that takes its time, too. */
+/* If this fails, Lua collects all garbage and tries again: that time is charged, too. */
 static bool may_grow(struct kv_script_meter *meter, size_t more)
 {
     if (meter->bytes + more <= meter->limits.memory)
@@ -168,7 +169,7 @@ void *kv_meter_allocate(void *user, void *block, size_t old_size, size_t new_siz
 {
     struct kv_script_meter *meter = user;
     if (block == NULL)
-        old_size = 0; /* it is a type then */
+        old_size = 0; /* in this case it is a type */
     if (new_size == 0) {
         free(block);
         meter->bytes -= old_size;
@@ -178,7 +179,7 @@ void *kv_meter_allocate(void *user, void *block, size_t old_size, size_t new_siz
         return NULL;
     void *moved = realloc(block, new_size);
     if (moved == NULL)
-        return new_size <= old_size ? block : NULL; /* Lua counts on it that shrinking succeeds */
+        return new_size <= old_size ? block : NULL; /* Lua requires that shrinking succeeds */
     meter->bytes += new_size - old_size;
     return moved;
 }

@@ -10,7 +10,7 @@ enum {
     MOST_SPARE = 64
 };
 
-/* Nobody has to wait for on_start(). */
+/* The end of the server does not wait for on_start(), so that is not counted. */
 static void count_call(struct kv_script_loop *here, enum kv_hook hook, int change)
 {
     if (hook == KV_HOOK_ON_START)
@@ -66,7 +66,7 @@ void kv_calls_fini(struct kv_script_loop *here)
     KV_LIST_EACH(&here->all, link, after)
     {
         struct kv_script_call *call = KV_CONTAINER(link, struct kv_script_call, in_all);
-        kv_shown_forgo(call->shown); /* it has not ended */
+        kv_shown_forgo(call->shown); /* so that it is shown again */
         kv_call_destroy(call);
     }
     KV_LIST_EACH(&here->spare, link, after)

@@ -1,6 +1,6 @@
 /*
- * kv.incr(): an UPDATE whose function adds. What hooks of this loop add to one key while that is
- * under way is gathered, and goes in with the next one.
+ * kv.incr(): an UPDATE whose function adds. Increments of one key by hooks of this loop are
+ * gathered while an UPDATE is under way, and included in the next one.
  */
 #include "script/counter.h"
 
@@ -11,8 +11,8 @@
 #include "script/script.h"
 #include "wire/integer.h"
 
-/* What some calls add one after the other. All of it is an integer at each step if it is with the
- * least and with the most that they come to on the way. */
+/* The sum of several increments. If the value plus `least` and the value plus `most` are both
+ * integers in range, so is the value at every step. */
 struct addition {
     int64_t total, least, most;
 };
@@ -49,7 +49,7 @@ static int add(struct kv_command *command, const struct kv_item *old, struct kv_
     return KV_OK;
 }
 
-/* Returns: whether it can be added with the others. */
+/* Returns: whether the increment can be added to the others. */
 static bool extend(struct addition *addition, int64_t by)
 {
     if (!kv_integer_add(addition->total, by, &addition->total))
@@ -61,7 +61,7 @@ static bool extend(struct addition *addition, int64_t by)
     return true;
 }
 
-/* As many as can be added together. */
+/* Takes as many calls as can be added together. */
 static void take(struct counter *counter)
 {
     struct kv_gathering *gathering = &counter->gathering;
@@ -78,7 +78,7 @@ static void take(struct counter *counter)
 
 /* ---- writing ---- */
 
-/* Each call gets the sum up to its own addition. */
+/* Each call gets the running total including its own increment. */
 static void succeed(struct counter *counter, int64_t sum, uint64_t revision)
 {
     struct kv_script_call *call;

@@ -19,7 +19,7 @@ static void push_value(lua_State *lua, const struct kv_edit *edit)
     lua_rawgeti(lua, LUA_REGISTRYINDEX, edit->ref);
 }
 
-/* Takes the value off the stack, in place of the one before. */
+/* Takes the value off the stack, and replaces the previous one. */
 static void hold_value(lua_State *lua, struct kv_edit *edit)
 {
     luaL_unref(lua, LUA_REGISTRYINDEX, edit->ref);
@@ -38,7 +38,7 @@ static void read_value(lua_State *lua, struct kv_edit *edit)
     hold_value(lua, edit);
 }
 
-/* What the function has returned. Nothing leaves the value as it is. */
+/* Takes the function's result. If there is none, the value stays as it is. */
 static void take_new(lua_State *lua, struct kv_script_call *call, struct kv_edit *edit)
 {
     call->has_edited = !lua_isnil(lua, -1);
@@ -107,7 +107,7 @@ static void write_value(lua_State *lua, struct kv_script_call *call)
     lua_settop(lua, OPTIONS);
 }
 
-/* The function has been applied, and is to be once more where somebody else wrote the key. */
+/* The function has been applied; it is applied again if another write of the key came first. */
 static int go_on(lua_State *lua, int status, lua_KContext context)
 {
     struct kv_script_call *call = (struct kv_script_call *)context;

@@ -7,7 +7,7 @@
 #include "script/origin.h"
 #include "script/script.h"
 
-/* ---- making and ending ---- */
+/* ---- creating and destroying ---- */
 
 struct kv_gathering *kv_gathering_find(struct kv_table *table, struct kv_slice key, uint64_t hash)
 {
@@ -42,7 +42,7 @@ void kv_gathering_destroy(struct kv_gathering *gathering)
     free(gathering);
 }
 
-/* ---- who waits, and who is taken ---- */
+/* ---- waiting and taken calls ---- */
 
 static struct kv_script_call *first_of(const struct kv_list *calls)
 {
@@ -52,7 +52,7 @@ static struct kv_script_call *first_of(const struct kv_list *calls)
 
 static void put_first(struct kv_list *calls, struct kv_list *link)
 {
-    kv_list_append(calls->next, link); /* that is, before it */
+    kv_list_append(calls->next, link); /* inserts it before that one */
 }
 
 struct kv_script_call *kv_gathering_next(struct kv_gathering *gathering)
@@ -131,7 +131,7 @@ void kv_gathering_end_write(struct kv_gathering *gathering, const struct kv_comm
     gathering->origin = NULL;
 }
 
-/* ---- going on ---- */
+/* ---- resuming calls ---- */
 
 static void fail_taken(struct kv_gathering *gathering, const char *why)
 {
@@ -154,7 +154,7 @@ void kv_gathering_fail(struct kv_gathering *gathering, const char *why)
         gathering->n_alone = n;
 }
 
-/* Those that come again meanwhile wait, and are not meant. */
+/* Calls that are added meanwhile wait, and are not affected. */
 void kv_gathering_fail_all(struct kv_gathering *gathering, const char *why)
 {
     struct kv_script_call *call;

@@ -10,13 +10,13 @@
 #include "script/matching.h"
 
 enum {
-    WORK_A_FORMAT = 16,     /* bytes, for one of a format of pack and unpack */
-    WORK_A_CHARACTER = 2,   /* for a byte that is decoded or read as a number */
+    WORK_A_FORMAT = 16,     /* bytes, for each byte of a format of pack and unpack */
+    WORK_A_CHARACTER = 2,   /* for each byte that is decoded or read as a number */
     WORK_AN_ARGUMENT = 512, /* of string.format */
-    MOST_INDEXES = 10       /* tables that stand behind one another by __index */
+    MOST_INDEXES = 10       /* length of a chain of tables linked by __index */
 };
 
-/* The library's own function, an upvalue, in the place of the one that was called. */
+/* Calls the library's own function, an upvalue, instead of the guarded one. */
 static int call_original(lua_State *lua)
 {
     return lua_tocfunction(lua, lua_upvalueindex(1))(lua);
@@ -29,7 +29,7 @@ static bool has_raised(int status)
     return status != LUA_OK && status != LUA_YIELD;
 }
 
-/* The results stand behind `context` other values. */
+/* The results are on the stack after `context` other values. */
 static int end_pcall(lua_State *lua, int status, lua_KContext context)
 {
     if (!has_raised(status))
@@ -49,7 +49,7 @@ static int guarded_pcall(lua_State *lua)
     return end_pcall(lua, lua_pcallk(lua, lua_gettop(lua) - 2, LUA_MULTRET, 0, 0, end_pcall), 0);
 }
 
-/* An error of the handler takes the place of the one that it was called for. */
+/* An error in the handler replaces the error that it was called for. */
 static int end_handler(lua_State *lua, int status, lua_KContext context)
 {
     (void)context;
@@ -60,7 +60,7 @@ static int end_handler(lua_State *lua, int status, lua_KContext context)
     return 2;
 }
 
-/* The handler stands at the bottom. */
+/* The handler is at the bottom of the stack. */
 static int end_xpcall(lua_State *lua, int status, lua_KContext context)
 {
     if (!has_raised(status))
@@ -80,7 +80,7 @@ static int guarded_xpcall(lua_State *lua)
     lua_pushvalue(lua, 2);
     lua_replace(lua, 3);
     lua_pushboolean(lua, true);
-    lua_replace(lua, 2); /* the handler, true, the function, its arguments */
+    lua_replace(lua, 2); /* now: the handler, true, the function, its arguments */
     return end_xpcall(lua, lua_pcallk(lua, lua_gettop(lua) - 3, LUA_MULTRET, 0, 1, end_xpcall), 1);
 }
 
@@ -91,14 +91,14 @@ static size_t length_of(lua_State *lua, int index)
     return lua_type(lua, index) == LUA_TSTRING ? (size_t)lua_rawlen(lua, index) : 0;
 }
 
-/* They read texts as numbers. */
+/* For functions that read texts as numbers. */
 static int guarded_reader(lua_State *lua)
 {
     kv_budget_charge(lua, (length_of(lua, 1) + length_of(lua, 2)) * WORK_A_CHARACTER);
     return call_original(lua);
 }
 
-/* A place from the end is negative. */
+/* A position; negative ones count from the end. */
 static lua_Integer place_of(lua_State *lua, int index, lua_Integer fallback, size_t len)
 {
     lua_Integer place = luaL_optinteger(lua, index, fallback);
@@ -114,7 +114,7 @@ static int guarded_utf8_len(lua_State *lua)
     return call_original(lua);
 }
 
-/* pack, unpack and packsize: their formats. */
+/* For pack, unpack and packsize: charges for the length of their formats. */
 static int guarded_packer(lua_State *lua)
 {
     kv_budget_charge(lua, length_of(lua, 1) * WORK_A_FORMAT);
@@ -127,7 +127,7 @@ static int guarded_format(lua_State *lua)
     return call_original(lua);
 }
 
-/* The library repeats nothing as often as it is told. */
+/* For rep: the library would repeat an empty text as often as it is told. */
 static int guarded_rep(lua_State *lua)
 {
     size_t len, separator_len;
@@ -142,7 +142,7 @@ static int guarded_rep(lua_State *lua)
 
 /* ---- tables ---- */
 
-/* Nothing would count a function in C that is called for every element. */
+/* Calls of a C function for every element would not be counted. */
 static void check_metamethod(lua_State *lua, int index, const char *name)
 {
     int top = lua_gettop(lua), i = 0;
@@ -171,7 +171,7 @@ static void check_length(lua_State *lua, lua_Integer from, lua_Integer to)
     kv_budget_charge_call(lua);
 }
 
-/* insert, remove and sort */
+/* For insert, remove and sort. */
 static int guarded_table(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
@@ -250,10 +250,10 @@ static void forbid_field(lua_State *lua, const char *name)
     lua_pop(lua, 1);
 }
 
-/* Marks copies of metatables that scripts may replace by others. */
+/* Marks copies of metatables that scripts may replace. */
 static const char replaceable;
 
-/* The host's metatables, and those that have `__metatable`, stay. */
+/* The host's metatables, and those with `__metatable`, cannot be replaced. */
 static void check_replaceable(lua_State *lua)
 {
     if (!lua_getmetatable(lua, 1))
@@ -263,7 +263,7 @@ static void check_replaceable(lua_State *lua)
     lua_pop(lua, 2);
 }
 
-/* Pushes a copy of the table at 2, which getmetatable() does not show. */
+/* Pushes a copy of the table at index 2; getmetatable() does not reveal the copy. */
 static void push_copy(lua_State *lua)
 {
     lua_newtable(lua);
@@ -282,8 +282,8 @@ static void push_copy(lua_State *lua)
     lua_settop(lua, 3);
 }
 
-/* Nothing of a metatable in use may be at a script's hand: `__gc` and `__mode` could be set in it
- * afterwards, and what the collector does is not metered. */
+/* Scripts must not have access to a metatable in use: they could set `__gc` and `__mode` in it
+ * afterwards, and the collector's work is not metered. */
 static int guarded_setmetatable(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
@@ -308,7 +308,8 @@ struct guarded {
     lua_CFunction by;
 };
 
-/* Replaces functions of the table at the top by those that have them as their upvalues. */
+/* Replaces functions of the table at the top by guarded ones, which have the originals as
+ * upvalues. */
 static void guard(lua_State *lua, const struct guarded *functions, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -339,7 +340,7 @@ static void open_base(lua_State *lua)
     lua_pop(lua, 1);
 }
 
-/* What makes numbers of strings in arithmetic is in their metatable. */
+/* The metatable of strings contains the conversions of strings to numbers in arithmetic. */
 static void open_string_metatable(lua_State *lua)
 {
     static const struct guarded functions[] = {

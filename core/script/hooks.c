@@ -1,8 +1,8 @@
 /*
- * From the keyspace to the hooks and back. A before-hook's call ends with a verdict on its command;
- * if it waits meanwhile, the command is suspended. An after-hook's call of a key begins when that
- * of the change before it has ended; those that may begin do so in the same turn, if that has not
- * taken long, and otherwise in the next one.
+ * Connects the keyspace and the hooks. A before-hook's call ends with a verdict on its command; if
+ * it waits meanwhile, the command is suspended. An after-hook's call begins when the call for the
+ * previous change of its key has ended; calls that are ready begin in the same turn, if that has
+ * not taken long, and otherwise in the next one.
  */
 #include "script/hooks.h"
 
@@ -20,8 +20,8 @@
 #include "wire/quote.h"
 
 enum {
-    LONGEST_TURN_MS = 10, /* until hooks wait for the next turn of the loop */
-    UNSURE_MS = 20        /* how often a hook is looked at of which it is not certain whose it is */
+    LONGEST_TURN_MS = 10, /* then hooks wait for the next turn of the loop */
+    UNSURE_MS = 20        /* interval for checking hooks whose claim is unsure */
 };
 
 /* ---- calls ---- */
@@ -90,7 +90,7 @@ static enum kv_verdict judge(struct kv_script_call *call, enum kv_call_state sta
     return KV_REFUSE;
 }
 
-/* The keyspace copies what it keeps before anybody resumes it. */
+/* The keyspace copies what it needs before the command can be resumed. */
 static enum kv_verdict suspend(struct kv_script_call *call)
 {
     struct kv_command *command = call->command;
@@ -105,8 +105,8 @@ static enum kv_verdict suspend(struct kv_script_call *call)
     return KV_SUSPEND;
 }
 
-/* Hooks write what is protected; clients do not. Returns: the prefix that protects the key from the
- * command; NULL where there is none. */
+/* Protected keys are written by hooks only, not by clients. Returns: the prefix that protects the
+ * key from the command; NULL if there is none. */
 static const struct kv_slice *find_protection(const struct kv_script_state *state,
                                               const struct kv_command *command)
 {
@@ -116,7 +116,7 @@ static const struct kv_slice *find_protection(const struct kv_script_state *stat
     return NULL;
 }
 
-/* Returns: whether it was refused. */
+/* Returns: whether the command was refused. */
 static bool refuse_protected(const struct kv_script_state *state, struct kv_command *command)
 {
     struct kv_error why;
@@ -194,7 +194,7 @@ static struct kv_script_call *find_busy(struct kv_script_loop *here, struct kv_s
     return NULL;
 }
 
-/* Runs them soon, in a turn of the loop. */
+/* Has ready hooks run soon, in a turn of the loop. */
 static void post_ready(struct kv_script_loop *here)
 {
     if (here->run_ready_is_posted)
@@ -209,7 +209,7 @@ static void make_ready(struct kv_script_call *call)
     post_ready(call->here);
 }
 
-/* The next call of the key, with what waits behind it, may begin. */
+/* Lets the next call of the key, with those that wait for it, begin. */
 static void end_after_hook(struct kv_script_call *call)
 {
     struct kv_script_loop *here = call->here;
@@ -240,7 +240,7 @@ void kv_hooks_start(struct kv_script_loop *here)
         make_ready(create_call(here, KV_HOOK_ON_START, 0, (struct kv_slice){0}));
 }
 
-/* Once more, with what it has returned; unless the script was reloaded, and begins anew. */
+/* Calls it again with its last result, unless the script was reloaded: then it begins anew. */
 static void end_on_start(struct kv_script_call *call)
 {
     struct kv_script_loop *here = call->here;
@@ -270,8 +270,8 @@ static void settle(struct kv_script_call *call, enum kv_call_state state,
     end_call(call);
 }
 
-/* Another server may run it by now. Or the script may have been reloaded since the change, and have
- * no such hook any more. */
+/* Another server may run the hook instead. Or the script may have been reloaded since the change,
+ * and no longer have such a hook. */
 static void begin_after_hook(struct kv_script_call *call)
 {
     struct kv_error why;
@@ -284,7 +284,7 @@ static void begin_after_hook(struct kv_script_call *call)
         end_call(call);
 }
 
-/* Whether hooks may still begin in this turn of the loop. */
+/* Whether more hooks may begin in this turn of the loop. */
 static bool has_time(const struct kv_script_loop *here)
 {
     int64_t turn_ms = kv_loop_now_ms(kv_keyspace_event_loop(here->keyspace_loop));
@@ -296,7 +296,7 @@ static void look_again(struct kv_timer *timer)
     post_ready(KV_CONTAINER(timer, struct kv_script_loop, unsure));
 }
 
-/* Whether it is not certain whose the first of the ready hooks is: then it waits, and those behind
+/* Whether it is unsure which server runs the first ready hook: then it waits, and so do those after
  * it. */
 static bool is_unsure(struct kv_script_loop *here)
 {
@@ -339,7 +339,7 @@ static enum kv_hook hook_for(enum kv_reason reason)
                                         : KV_HOOK_ON_EXPIRE;
 }
 
-/* The key lives as long as the item does. */
+/* The key lives as long as the item. */
 static void take_change(struct kv_script_loop *here, const struct kv_change *change,
                         struct kv_shown *shown, uint32_t depth)
 {
@@ -385,7 +385,7 @@ void kv_hooks_on_change(struct kv_observer *observer, struct kv_keyspace_loop *l
         take_change(&scripts->all[i].loops[index], change, shown, depth);
 }
 
-/* ---- going on, and ending ---- */
+/* ---- resuming, and ending ---- */
 
 static void resume(struct kv_script_call *call, const struct kv_outcome *outcome)
 {
@@ -408,7 +408,7 @@ static void give_up(struct kv_script_call *call)
     struct kv_command *command = call->command;
     if (command == NULL) {
         hold_or_release(call->here);
-        return; /* to kv_hooks_forget_all() */
+        return; /* kv_hooks_forget_all() handles it */
     }
     kv_command_refuse(command, KV_SLICE("the server is shutting down"));
     kv_call_destroy(call);

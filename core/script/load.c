@@ -73,7 +73,7 @@ static bool has_fault(const struct kv_script_state *state)
     return state->first_fault->text[0] != '\0';
 }
 
-/* What is raised without a line, as by error(text, 0), does not say where it comes from. */
+/* An error without a line, as from error(text, 0), does not show where it comes from. */
 static int name_script(const struct kv_script_config *config, struct kv_error *reterr)
 {
     const char *slash = strrchr(config->file, '/');
@@ -85,7 +85,7 @@ static int name_script(const struct kv_script_config *config, struct kv_error *r
     return -1;
 }
 
-/* What is raised after a fault of an option likely comes of it. */
+/* An error after a fault of an option is likely its consequence. */
 static int tell_fault(struct kv_script_state *state, struct kv_error *reterr)
 {
     *reterr = *state->first_fault;

@@ -9,10 +9,10 @@
 enum {
     ERRORS_A_SECOND = 10,
     LINES_A_SECOND = 100,
-    LONGEST_LINE = 8192 /* bytes: a loop waits until it is written */
+    LONGEST_LINE = 8192 /* bytes: a loop waits until the line is written */
 };
 
-/* Returns: whether one more line may be written now. */
+/* Returns: whether another line may be written now. */
 static bool may_tell(struct kv_script_pace *pace, uint32_t most, const char *name)
 {
     int64_t now_ms = kv_clock_now_ms(&kv_clock_boot);

@@ -16,8 +16,8 @@ static struct kv_slice check_text(lua_State *lua, int index)
     return text;
 }
 
-/* The place in the text where the search begins; beyond its end where it is not to be searched.
- * Negative places count from the end. */
+/* The position where the search begins; beyond the end of the text if there is nothing to search.
+ * Negative positions count from the end. */
 static size_t opt_start(lua_State *lua, int index, size_t len)
 {
     lua_Integer place = luaL_optinteger(lua, index, 1);
@@ -40,7 +40,7 @@ static void push_capture(lua_State *lua, const struct kv_pattern *pattern, struc
         lua_pushlstring(lua, match->captures[capture].from, match->captures[capture].len);
 }
 
-/* All of them, or the whole match where there are none. Returns: how many. */
+/* Pushes all captures, or the whole match if there are none. Returns: their number. */
 static int push_captures(lua_State *lua, const struct kv_pattern *pattern, struct kv_slice subject,
                          const struct kv_match *match)
 {
@@ -113,16 +113,16 @@ static int match(lua_State *lua)
     return push_captures(lua, &pattern, subject, &match);
 }
 
-/* ---- walking from match to match ---- */
+/* ---- iterating over matches ---- */
 
 struct walk {
     struct kv_pattern pattern;
     struct kv_slice subject;
-    const char *at;   /* NULL: it is over */
-    const char *last; /* the end of the match before; NULL: there was none */
+    const char *at;   /* NULL: at the end */
+    const char *last; /* the end of the previous match; NULL: none */
 };
 
-/* Where a match is empty, and the one before ended there, it does not count. */
+/* An empty match does not count if the previous match ended there. */
 static bool step(lua_State *lua, struct walk *walk, struct kv_match *ret)
 {
     const char *end = walk->subject.bytes + walk->subject.len;
@@ -166,11 +166,11 @@ static int gmatch(lua_State *lua)
 struct substitution {
     lua_State *lua;
     struct walk walk;
-    struct kv_slice text; /* that replaces; where that is a string */
+    struct kv_slice text; /* the replacement, if it is a string */
     luaL_Buffer out;
 };
 
-/* In a replacement, at: after a %. */
+/* at: after a % in a replacement. */
 static void add_escaped(struct substitution *sub, const struct kv_match *match, const char *at,
                         const char *end)
 {
@@ -211,7 +211,7 @@ static void add_text(struct substitution *sub, const struct kv_match *match)
     }
 }
 
-/* What a table or a function has for the match; nil and false leave it as it is. */
+/* Adds the result of a table or a function for the match; nil and false keep the match. */
 static bool add_looked_up(struct substitution *sub, const struct kv_match *match)
 {
     lua_State *lua = sub->lua;
@@ -234,7 +234,7 @@ static bool add_looked_up(struct substitution *sub, const struct kv_match *match
     return true;
 }
 
-/* Returns: whether it was replaced. */
+/* Returns: whether the match was replaced. */
 static bool replace(struct substitution *sub, const struct kv_match *match)
 {
     if (sub->text.bytes == NULL)
@@ -243,7 +243,7 @@ static bool replace(struct substitution *sub, const struct kv_match *match)
     return true;
 }
 
-/* Returns: how many matches there were. *ret_last: where the last one ended. */
+/* Returns: the number of matches. *ret_last: the end of the last one. */
 static lua_Integer replace_all(struct substitution *sub, lua_Integer most, bool *ret_changed,
                                const char **ret_last)
 {

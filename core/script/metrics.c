@@ -4,7 +4,7 @@
 
 #include "script/script.h"
 
-/* Those of one script's hook, summed over the loops. */
+/* The counts of one hook of a script, summed over the loops. */
 struct hook_counts {
     uint64_t refusals, faults;
     struct kv_histogram_sum durations;
@@ -51,7 +51,7 @@ static uint64_t n_calls(const struct hook_counts *counts)
     return n;
 }
 
-/* index: in the configuration, as a script may be there twice. */
+/* index: in the configuration, as a script may be configured twice. */
 static void collect_hook(const struct kv_script *script, size_t index, enum kv_hook hook,
                          collect_fn collect, struct kv_metrics_text *text)
 {

@@ -12,11 +12,11 @@
 static const char number_type[] = "kv.number";
 
 enum {
-    MOST_DIGITS = 17 /* that a double can tell apart */
+    MOST_DIGITS = 17 /* that a double distinguishes */
 };
 
-/* The digits that count: without sign, point, exponent, and zeros around them. Returns: how many;
- * MOST_DIGITS + 1 where there are more. */
+/* The significant digits: without sign, point, exponent, and surrounding zeros. Returns: their
+ * number; MOST_DIGITS + 1 if there are more. */
 static size_t significant_digits(const char *text, size_t len, char digits[MOST_DIGITS + 1])
 {
     size_t n = 0, n_zeros = 0;
@@ -36,7 +36,7 @@ static size_t significant_digits(const char *text, size_t len, char digits[MOST_
     return n;
 }
 
-/* Whether the float, written with as many digits as the text has, has the same ones. */
+/* Whether the float, written with as many digits as the text, has the same digits. */
 static bool is_told_by(double number, const char *text, size_t len)
 {
     char digits[MOST_DIGITS + 1], written[64], written_digits[MOST_DIGITS + 1];
@@ -50,13 +50,13 @@ static bool is_told_by(double number, const char *text, size_t len)
            memcmp(digits, written_digits, n) == 0;
 }
 
-/* Returns: false where it is none, or has more than 64 bits. */
+/* Returns: false if it is not an integer, or has more than 64 bits. */
 static bool read_integer(const char *text, size_t len, lua_Integer *ret)
 {
     bool is_negative = text[0] == '-';
     uint64_t number = 0;
     if (len - is_negative > 19 || (is_negative && text[1] == '0'))
-        return false; /* -0 is none */
+        return false; /* -0 is not an integer */
     for (size_t i = is_negative; i < len; i++) {
         if (text[i] < '0' || text[i] > '9')
             return false;
@@ -68,7 +68,7 @@ static bool read_integer(const char *text, size_t len, lua_Integer *ret)
     return true;
 }
 
-/* The text stays as it is. */
+/* Pushes a userdata that keeps the text. */
 static void push_number_text(lua_State *lua, const char *text, size_t len)
 {
     char *copy = lua_newuserdatauv(lua, len + 1, 0);
@@ -97,13 +97,13 @@ void kv_number_push(lua_State *lua, const char *text, size_t len)
     push_number_text(lua, text, len);
 }
 
-/* Returns: NULL where the value is none of these userdata. */
+/* Returns: NULL if the value is not such a userdata. */
 const char *kv_number_text(lua_State *lua, int index)
 {
     return luaL_testudata(lua, index, number_type);
 }
 
-/* Pushes the value, a number's text as its nearest float. */
+/* Pushes the value; a number's text as its nearest float. */
 void kv_number_push_float(lua_State *lua, int index)
 {
     const char *text = kv_number_text(lua, index);
@@ -178,7 +178,7 @@ void kv_number_init(lua_State *lua)
 void kv_number_write(double number, char ret[KV_NUMBER_LONGEST])
 {
     for (int digits = isnormal(number) ? 15 : 1; digits <= MOST_DIGITS; digits++) {
-        char text[KV_NUMBER_LONGEST]; /* the compiler knows that it is there, and its size */
+        char text[KV_NUMBER_LONGEST]; /* the compiler knows its size */
         snprintf(text, sizeof(text), "%.*g", digits, number);
         memcpy(ret, text, sizeof(text));
         if (strtod(ret, NULL) == number)

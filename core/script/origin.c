@@ -1,11 +1,11 @@
 /*
- * A change does not say who made it. But a hook's write is known while it is under way, and its
- * revision when it has ended; its change may be seen before that, or after. So a change of the key
- * that is seen while a write is under way counts as the hook's, also where a client made it: then
- * its hooks are a level deeper than they need be.
+ * A change does not tell who made it. But a hook's write is known while it is under way, and its
+ * revision when it has ended; its change may be seen before or after that. So a change of the key
+ * that is seen while a write is under way is taken for the hook's, even if a client made it: then
+ * its hooks are one level deeper than necessary.
  *
- * A key is remembered while a write of it is under way, or has ended and its change was not seen.
- * What it takes to see a change does not depend on how many those are.
+ * A key is remembered while a write of it is under way, or has ended without its change being seen.
+ * The cost of a change does not depend on the number of such keys.
  */
 #include "script/origin.h"
 
@@ -18,21 +18,21 @@
 #include "base/mem.h"
 #include "base/table.h"
 
-/* A key that hooks write. */
+/* A key that hooks are writing. */
 struct written {
     struct kv_table_node node;
-    struct kv_slice key;  /* behind the struct */
+    struct kv_slice key;  /* after the struct */
     uint32_t n_open;      /* writes under way */
-    uint32_t open_depth;  /* of the deepest since there was none under way */
+    uint32_t open_depth;  /* of the deepest write since none was under way */
     uint64_t seen;        /* the newest revision that was seen since then */
-    struct kv_list ended; /* whose changes have not been seen, by revision */
+    struct kv_list ended; /* writes whose changes have not been seen, by revision */
 };
 
 struct kv_origin {
     struct written *written;
     struct kv_list in_ended;
     uint32_t depth;
-    uint64_t revision; /* 0: it has not ended */
+    uint64_t revision; /* 0: not ended */
 };
 
 struct kv_origins {
@@ -130,14 +130,14 @@ struct kv_origin *kv_origins_begin(struct kv_origins *origins, struct kv_slice k
     return origin;
 }
 
-/* Under the lock. Those that end are nearly in the order of their revisions. */
+/* Under the lock. Writes end nearly in the order of their revisions. */
 static void keep_until_seen(struct written *written, struct kv_origin *origin)
 {
     struct kv_list *before = written->ended.prev;
     while (before != &written->ended &&
            KV_CONTAINER(before, struct kv_origin, in_ended)->revision > origin->revision)
         before = before->prev;
-    kv_list_append(before->next, &origin->in_ended); /* before its next */
+    kv_list_append(before->next, &origin->in_ended); /* inserts it before the next one */
 }
 
 /* Under the lock. */
@@ -163,7 +163,7 @@ void kv_origins_end(struct kv_origins *origins, struct kv_origin *origin, uint64
     pthread_mutex_unlock(&origins->lock);
 }
 
-/* Under the lock. Returns: the depth of the deepest that may have made the change. */
+/* Under the lock. Returns: the largest depth of the writes that may have made the change. */
 static uint32_t look(struct written *written, uint64_t revision)
 {
     uint32_t depth = written->n_open == 0 ? 0 : written->open_depth;

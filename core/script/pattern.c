@@ -1,7 +1,7 @@
 /*
- * A pattern has no alternatives: so which capture a parenthesis opens or closes is known when it is
- * compiled, and once an attempt has reached an item, every capture before it is set. Only
- * repetitions have to be tried again, which is what recursion is for.
+ * A pattern has no alternatives: so the capture that a parenthesis opens or closes is known at
+ * compile time, and once an attempt has reached an item, every earlier capture is set. Only
+ * repetitions need backtracking, which uses recursion.
  */
 #include "script/pattern.h"
 
@@ -12,14 +12,14 @@
 #include "script/budget.h"
 
 enum {
-    MOST_REPETITIONS = 200, /* of a pattern: they nest on the stack */
+    MOST_REPETITIONS = 200, /* in a pattern: they nest on the stack */
     STEPS_A_CHARGE = 4096,
     WORK_A_STEP = 4 /* bytes */
 };
 
 /* ---- sets of characters ---- */
 
-/* By letters as C's locale has them; all are ASCII. */
+/* Letters are those of the C locale; all are ASCII. */
 static const struct class
 {
     char letter;
@@ -35,7 +35,7 @@ static const struct class
     {'u', 0, UINT64_C(0x0000000007fffffe)},
     {'w', UINT64_C(0x03ff000000000000), UINT64_C(0x07fffffe07fffffe)},
     {'x', UINT64_C(0x03ff000000000000), UINT64_C(0x0000007e0000007e)},
-    {'z', 1, 0}, /* of Lua 5.1, and still taken by the library */
+    {'z', 1, 0}, /* of Lua 5.1, and still accepted by the library */
 };
 
 static void add(struct kv_pattern_set *set, unsigned char letter)
@@ -55,7 +55,7 @@ static void invert(struct kv_pattern_set *set)
         set->words[i] = ~set->words[i];
 }
 
-/* What % and this letter stand for: a class, its complement, or the letter itself. */
+/* Adds what % and this letter mean: a class, its complement, or the letter itself. */
 static void add_escaped(struct kv_pattern_set *set, char letter)
 {
     bool is_complement = letter >= 'A' && letter <= 'Z';
@@ -90,8 +90,8 @@ static struct kv_pattern_item *add_item(struct compiler *compiler, enum kv_patte
     return item;
 }
 
-/* What stands between brackets, at: after the first one. The first character is in it, whatever it
- * is. */
+/* Reads the contents of brackets, from after the opening one. The first character belongs to the
+ * set, whatever it is. */
 static void read_brackets(struct compiler *compiler, struct kv_pattern_set *set)
 {
     const char *at = compiler->at, *end = compiler->end;
@@ -116,7 +116,7 @@ static void read_brackets(struct compiler *compiler, struct kv_pattern_set *set)
         invert(set);
 }
 
-/* One character, a class, or a set. */
+/* Reads one character, a class, or a set. */
 static void read_set(struct compiler *compiler, struct kv_pattern_set *set)
 {
     char letter = *compiler->at++;
@@ -179,7 +179,7 @@ static void compile_open(struct compiler *compiler)
     add_item(compiler, is_place ? KV_PATTERN_PLACE : KV_PATTERN_OPEN)->capture = (uint8_t)capture;
 }
 
-/* The last one that is open. */
+/* Closes the last open capture. */
 static void compile_close(struct compiler *compiler)
 {
     if (compiler->open == 0)
@@ -256,7 +256,7 @@ static void compile_item(struct compiler *compiler)
     }
 }
 
-/* A character makes at most one item, and the end another. */
+/* A character makes at most one item, and the end another one. */
 static struct kv_pattern_item *push_items(lua_State *lua, size_t len, struct kv_pattern *pattern)
 {
     if (len < KV_PATTERN_FEW) {
@@ -391,7 +391,7 @@ static const char *set_capture(struct matcher *matcher, const struct kv_pattern_
     return at;
 }
 
-/* An item that nothing has to be tried again for. Returns: the place after it; NULL: no. */
+/* Matches an item that needs no backtracking. Returns: the position after it; NULL: no match. */
 static const char *match_simple(struct matcher *matcher, const struct kv_pattern_item *item,
                                 const char *at)
 {
@@ -411,7 +411,7 @@ static const char *match_simple(struct matcher *matcher, const struct kv_pattern
     }
 }
 
-/* Returns: where the match of this item and those after it ends; NULL: there is none. */
+/* Returns: the end of the match of this item and those after it; NULL: no match. */
 static const char *match_rest(struct matcher *matcher, const struct kv_pattern_item *item,
                               const char *at)
 {

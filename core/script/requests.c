@@ -6,7 +6,7 @@
 #include "script/updater.h"
 
 enum {
-    PAGE_BYTES = 256 * 1024 /* of a scan; a value that is longer comes alone */
+    PAGE_BYTES = 256 * 1024 /* of a scan; a longer value is returned alone */
 };
 
 static void finished(struct kv_command *command)
@@ -42,7 +42,7 @@ static void set_page(struct kv_command *command, const struct kv_request *reques
     command->page->wants_values = request->wants_values;
 }
 
-/* Key, value and cursor stay where they are while the coroutine waits. */
+/* Key, value and cursor are stable while the coroutine waits. */
 static void send_command(struct kv_script_call *call, enum kv_command_kind kind)
 {
     const struct kv_request *request = &call->request;

@@ -1,7 +1,8 @@
 /*
- * A call's coroutine is resumed here and nowhere else. Its body is a function in C, which pushes
- * what the hook is called with, and reads what it returned; so all that may raise is within the
- * coroutine. One that has ended well serves another call; any other is left to the collector.
+ * Coroutines of calls are resumed only here. The body of a coroutine is a C function, which pushes
+ * the hook's arguments, and reads its results; so all code that may raise runs within the
+ * coroutine. A coroutine that has ended without an error serves another call; any other is left to
+ * the collector.
  */
 #include "script/run.h"
 
@@ -13,7 +14,7 @@
 
 /* ---- within the coroutine ---- */
 
-/* A value that says the same as the one that came leaves it as it is, byte for byte. */
+/* If the returned value equals the one that came, that stays byte for byte. */
 static void take_value(lua_State *lua, int index, struct kv_script_call *call)
 {
     struct kv_buffer *canonical = &call->state->scratch;
@@ -26,7 +27,7 @@ static void take_value(lua_State *lua, int index, struct kv_script_call *call)
     kv_buffer_trim(canonical, UINT16_MAX);
 }
 
-/* What on_start is to be called with next; nil: it is done. */
+/* The argument for on_start's next call; nil: it is done. */
 static void take_progress(lua_State *lua, struct kv_script_call *call)
 {
     lua_pop(lua, 1);
@@ -34,7 +35,7 @@ static void take_progress(lua_State *lua, struct kv_script_call *call)
         call->state->progress = luaL_ref(lua, LUA_REGISTRYINDEX);
 }
 
-/* What before_set returned: nothing, or a value (nil: as it is) and perhaps a TTL. */
+/* The results of before_set: none, or a value (nil: unchanged) and possibly a TTL. */
 static int take_results(lua_State *lua, int status, lua_KContext context)
 {
     struct kv_script_call *call = (struct kv_script_call *)context;
@@ -102,7 +103,7 @@ static void give_coroutine_back(struct kv_script_call *call)
     call->coroutine.lua = NULL;
 }
 
-/* ---- from outside ---- */
+/* ---- outside of the coroutine ---- */
 
 static enum kv_call_state end_badly(struct kv_script_call *call, struct kv_error *ret_why)
 {

@@ -1,6 +1,6 @@
 /*
- * kv.scan(): an iterator that asks the keyspace for a page of keys whenever it has none left. The
- * values of a page stay texts until their turn.
+ * kv.scan(): an iterator that requests a page of keys from the keyspace whenever it has none left.
+ * The values of a page stay texts until they are returned.
  */
 #include "script/scanning.h"
 
@@ -32,10 +32,10 @@ struct entry {
 };
 
 struct scan {
-    int64_t left; /* keys that may still come */
+    int64_t left; /* keys that may still be returned */
     bool wants_values;
-    bool is_last; /* there is no page behind this one */
-    uint32_t n;   /* of this page */
+    bool is_last; /* there is no further page */
+    uint32_t n;   /* keys of this page */
     uint32_t at;
     struct entry entries[PAGE_KEYS];
 };
@@ -49,7 +49,7 @@ static struct kv_slice string_at(lua_State *lua, int index)
     return slice;
 }
 
-/* The key, its value or nil, and its meta. */
+/* Pushes the key, its value or nil, and its meta. */
 static int push_entry(lua_State *lua, const struct kv_script_call *call, struct scan *scan)
 {
     const struct entry *entry = &scan->entries[scan->at++];
@@ -127,7 +127,7 @@ static int next_entry(lua_State *lua)
     return 1;
 }
 
-/* ---- what scripts call ---- */
+/* ---- functions for scripts ---- */
 
 static int64_t read_limit(lua_State *lua, int index)
 {
@@ -141,8 +141,8 @@ static int64_t read_limit(lua_State *lua, int index)
     return limit;
 }
 
-/* Pushes the cursor of what comes behind the key at the top: that begins with the key and a zero
- * byte. */
+/* Pushes the cursor that begins after the key at the top: its start is the key with an appended
+ * zero byte. */
 static void push_cursor_behind(lua_State *lua, struct kv_script_call *call, struct kv_slice prefix)
 {
     struct kv_cursor cursor = {.kind = KV_CURSOR_START, .prefix = prefix};
@@ -151,7 +151,7 @@ static void push_cursor_behind(lua_State *lua, struct kv_script_call *call, stru
         after = string_at(lua, -1);
     if (after.bytes == NULL || !kv_slice_has_prefix(after, prefix))
         luaL_error(lua, "after: a key that begins with the prefix is expected");
-    cursor.start = (struct kv_slice){after.bytes, after.len + 1}; /* Lua's strings end in one */
+    cursor.start = (struct kv_slice){after.bytes, after.len + 1}; /* with Lua's final NUL */
     call->text.len = 0;
     if (!kv_cursor_write(&call->text, &cursor))
         luaL_error(lua, "not enough memory");

@@ -18,7 +18,7 @@ enum {
 
 /* ---- files ---- */
 
-/* A pipe could make the opener wait for ever. Returns: NULL and *reterr. */
+/* Refuses pipes, which could block forever. Returns: NULL and *reterr. */
 static FILE *open_regular(const char *path, struct kv_error *reterr)
 {
     struct stat status;
@@ -75,7 +75,7 @@ static int compile_text(const struct kv_script *script, struct kv_slice text, ui
     return 0;
 }
 
-/* A state for each loop, or none. */
+/* Compiles a state for each loop, or none if one fails. */
 static int compile(const struct kv_script *script, uint32_t n_loops,
                    struct kv_script_faults *faults, struct kv_script_state **ret_states)
 {
@@ -90,7 +90,7 @@ static int compile(const struct kv_script *script, uint32_t n_loops,
     return result;
 }
 
-/* ---- making and ending ---- */
+/* ---- creating and destroying ---- */
 
 static void take_next(struct kv_post *post)
 {
@@ -105,7 +105,7 @@ static void take_next(struct kv_post *post)
         kv_hooks_start(here);
 }
 
-/* Of each script on its first loop. */
+/* Runs for each script on its first loop. */
 static void begin(struct kv_post *post)
 {
     struct kv_scripts *scripts = KV_CONTAINER(post, struct kv_scripts, begin);
@@ -230,7 +230,7 @@ void kv_scripts_take_sizes(struct kv_scripts *scripts, uint32_t loop,
 
 /* ---- reloading ---- */
 
-/* What was on its way and is not taken up is replaced. */
+/* Replaces a new version that the loop has not taken up yet. */
 static void hand_over(struct kv_script_loop *here, struct kv_script_state *state)
 {
     struct kv_script_state *before = atomic_exchange(&here->next, state);

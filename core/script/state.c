@@ -7,7 +7,7 @@
 
 enum {
     STACK_SLOTS = 64,
-    GC_PAUSE = 150, /* percent: what is freed soon is still in the cache when it is taken again */
+    GC_PAUSE = 150, /* in percent: memory freed soon is still in the cache when it is reused */
     GC_SPEED = 200
 };
 
@@ -45,7 +45,7 @@ bool kv_state_protect(struct kv_script_state *state, int (*function)(lua_State *
 
 /* ---- protected keys ---- */
 
-/* The registry keeps the string. */
+/* The registry keeps the string alive. */
 void kv_state_protect_keys(lua_State *lua, int index)
 {
     struct kv_script_state *state = kv_state_of(lua);
@@ -59,7 +59,7 @@ void kv_state_protect_keys(lua_State *lua, int index)
     state->protected[state->n_protected++] = prefix;
 }
 
-/* ---- making and ending ---- */
+/* ---- creating and destroying ---- */
 
 struct kv_script_state *kv_state_create(const struct kv_script_config *config,
                                         const atomic_bool *is_ending)

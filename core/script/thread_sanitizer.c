@@ -1,6 +1,6 @@
 /*
- * For builds with ThreadSanitizer only. It follows longjmp(), but not the name under which a
- * fortified Lua library calls that: of each error that a script catches, frames would stay on its
+ * Only for builds with ThreadSanitizer. It intercepts longjmp(), but not the name under which a
+ * fortified Lua library calls that: each error that a script catches would leave frames on its
  * stack of functions, until that is full.
  */
 #undef _FORTIFY_SOURCE

@@ -1,14 +1,15 @@
 /*
- * kv.update(): a get, and a write on the condition that the state still stands. The functions that
- * wait when the state has come are applied one after the other, each to what the one before has
- * made, and written at once. They run in the coroutines of their hooks, and the value between them
- * stays a value of Lua: so a hundred changes of a long list read and write it once.
+ * kv.update(): a get, and a write on the condition that the state is still current. The functions
+ * that wait when the state arrives are applied one after the other, each to the result of the
+ * previous one, and the final value is written once. They run in the coroutines of their hooks, and
+ * the value remains a Lua value between them: so a hundred changes of a long list read and write it
+ * once.
  *
- * A function that fails may have altered the value half. So the value is read anew for the others,
- * which go one at a time then.
+ * A function that fails may have changed the value partly. So the value is read again for the
+ * others, which then run one at a time.
  *
- * Each loop has an updater of its own for a key, and they compete: once one has failed several
- * times, the others pause for it (right_of_way.h).
+ * Each loop has its own updater for a key, and these compete: once one has failed several times,
+ * the others pause for it (right_of_way.h).
  */
 #include "script/updater.h"
 
@@ -23,29 +24,29 @@
 
 enum {
     MOST_TRIES = 100,
-    LONGEST_ROUND_MS = 10, /* of functions that are applied together */
-    PATIENCE = 5,          /* failed tries before it claims the right of way */
-    MOST_PAUSES = 1000,    /* for the others, before it goes on regardless */
+    LONGEST_ROUND_MS = 10, /* for functions that are applied together */
+    PATIENCE = 5,          /* failed attempts before it claims the right of way */
+    MOST_PAUSES = 1000,    /* pauses for a holder of the right of way */
     PAUSE_MS = 1
 };
 
 struct updater {
     struct kv_gathering gathering;
     struct kv_edit edit;
-    struct kv_script_state *state; /* of the edit's value; NULL: there is none */
+    struct kv_script_state *state; /* of the edit's value; NULL: none */
     struct kv_script_call *asked;  /* it was resumed, and has not answered */
     uint32_t n_tries;
     uint32_t n_pauses;
     struct kv_timer pause; /* while it gives way */
     bool is_paused;
-    bool never_pauses; /* a before-hook waits for it, and the holder may wait for that hook */
+    bool never_pauses; /* a before-hook waits for it, and the holder may be waiting for that hook */
 };
 
 static void begin_round(struct updater *updater);
 
 /* ---- the edit ---- */
 
-/* The value as it was read. */
+/* Resets the value to the state that was read. */
 static void reset_value(struct updater *updater)
 {
     struct kv_edit *edit = &updater->edit;
@@ -96,8 +97,8 @@ static void give_up(struct updater *updater)
 
 /* ---- functions ---- */
 
-/* Has the call do with the edit what is next for it. Returns: whether it has; otherwise it went
- * another way, as its function has failed, and may be gone. */
+/* Has the call do its next step with the edit. Returns: whether it has; otherwise its function has
+ * failed or it has ended, and it may no longer exist. */
 static bool ask(struct updater *updater, struct kv_script_call *call)
 {
     struct kv_outcome outcome = {.edit = &updater->edit};
@@ -120,7 +121,7 @@ void kv_updater_answer(struct kv_script_call *call)
     updater->asked = NULL;
 }
 
-/* Those that are taken are tried one by one, with the value as it was read. */
+/* The taken calls are tried one by one, beginning with the state that was read. */
 static void part(struct updater *updater)
 {
     struct kv_gathering *gathering = &updater->gathering;
@@ -143,7 +144,7 @@ static void apply(struct updater *updater, struct kv_script_call *call)
         part(updater);
 }
 
-/* Values are shared by calls of one state; that of a script that was reloaded is another. */
+/* Only calls of the same state share a value; a reloaded script has another state. */
 static void apply_waiting(struct updater *updater)
 {
     struct kv_gathering *gathering = &updater->gathering;
@@ -200,7 +201,7 @@ static void written(struct kv_command *command)
     }
 }
 
-/* The value that the calls have made: the argument. */
+/* The value that the calls have made, in the argument. */
 static int take_argument(struct kv_command *command, const struct kv_item *old,
                          struct kv_buffer *out)
 {
@@ -228,7 +229,7 @@ static void send(struct updater *updater, struct kv_command *command)
     kv_keyspace_send(command);
 }
 
-/* An UPDATE, as that keeps the key's deadline to the millisecond. */
+/* Writes by an UPDATE, as that preserves the key's exact deadline. */
 static void send_value(struct updater *updater, const struct kv_script_call *last)
 {
     const struct kv_edit *edit = &updater->edit;
@@ -243,8 +244,8 @@ static void send_value(struct updater *updater, const struct kv_script_call *las
     send(updater, command);
 }
 
-/* The last call writes the value into its text. Which of several has spoilt the value shows when
- * they are parted. */
+/* The last call writes the value into its text. If several calls shared it, trying them one by one
+ * shows which one made it invalid. */
 static void encode_and_send(struct updater *updater)
 {
     struct kv_gathering *gathering = &updater->gathering;

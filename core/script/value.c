@@ -13,8 +13,8 @@
 static const char array_type[] = "kv.array";
 
 enum {
-    WORK_A_VALUE = 32, /* bytes, as an estimate of what it takes to read or write one */
-    WORK_A_NAME = 64,  /* to find and sort one */
+    WORK_A_VALUE = 32, /* bytes, as an estimate of reading or writing a value */
+    WORK_A_NAME = 64,  /* finding and sorting a name */
     WORK_A_CHARACTER = 4
 };
 
@@ -24,14 +24,14 @@ void kv_script_values_init(lua_State *lua)
     luaL_newmetatable(lua, array_type);
     lua_pushliteral(lua, "array");
     lua_setfield(lua, -2, "__name");
-    lua_pushboolean(lua, false); /* or scripts might set a finalizer in it */
+    lua_pushboolean(lua, false); /* so that scripts cannot set a finalizer in it */
     lua_setfield(lua, -2, "__metatable");
     lua_pop(lua, 1);
 }
 
 /* ---- JSON to Lua ---- */
 
-/* What the scanner has passed needs no further checks. */
+/* The text has passed the scanner, so it needs no further checks. */
 struct reader {
     lua_State *lua;
     const char *at;
@@ -76,7 +76,7 @@ static void append_code(luaL_Buffer *out, unsigned code)
     luaL_addlstring(out, bytes, n);
 }
 
-/* at: behind the backslash. Returns: behind the escape. */
+/* at: after the backslash. Returns: the place after the escape. */
 static const char *append_escape(luaL_Buffer *out, const char *at, const char *end)
 {
     static const char plain[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
@@ -240,7 +240,8 @@ static void write_number(struct writer *writer, int index)
         write_float(writer, lua_tonumber(writer->lua, index));
 }
 
-/* How many bytes of a character of UTF-8 begin here; 0: none. Lone surrogates count. */
+/* The length of the UTF-8 character that begins here; 0: none. Lone surrogates count as
+ * characters. */
 static size_t character(const unsigned char *at, size_t len)
 {
     size_t n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
@@ -305,7 +306,7 @@ static bool is_marked_array(lua_State *lua, int index)
     return is_same;
 }
 
-/* How many members the table has, and how many of their keys are strings. */
+/* The number of members of the table; *ret_n_strings: how many of their keys are strings. */
 static size_t count_members(lua_State *lua, int index, size_t *ret_n_strings)
 {
     size_t n = 0;
@@ -336,7 +337,7 @@ static int by_bytes(const void *a, const void *b)
     return kv_slice_compare(*(const struct kv_slice *)a, *(const struct kv_slice *)b);
 }
 
-/* The names stay where they are as long as the table has them. */
+/* The names are valid as long as they are in the table. */
 static struct kv_slice *push_sorted_names(lua_State *lua, int index, size_t n)
 {
     struct kv_slice *names = lua_newuserdatauv(lua, (n + 1) * sizeof(*names), 0);
@@ -427,9 +428,9 @@ void kv_script_write_json(lua_State *lua, int index, size_t max_bytes, struct kv
         luaL_error(lua, "the value is longer than %I bytes", (lua_Integer)max_bytes);
 }
 
-/* ---- for scripts ---- */
+/* ---- functions for scripts ---- */
 
-/* kv.array(t): marks it, and returns it. */
+/* kv.array(t): marks it as an array, and returns it. */
 static int make_array(lua_State *lua)
 {
     if (lua_isnoneornil(lua, 1))
@@ -446,7 +447,7 @@ static int is_array(lua_State *lua)
     return 1;
 }
 
-/* kv.tonumber(x): also of a number that is kept as its text. */
+/* kv.tonumber(x): also converts numbers that are kept as texts. */
 static int to_number(lua_State *lua)
 {
     kv_number_push_float(lua, 1);
@@ -461,7 +462,7 @@ static int free_buffer(lua_State *lua)
     return 0;
 }
 
-/* A buffer that goes with the stack, however that is left. */
+/* A buffer that is freed with the stack, even after an error. */
 static struct kv_buffer *push_buffer(lua_State *lua)
 {
     struct kv_buffer *buffer = lua_newuserdatauv(lua, sizeof(*buffer), 0);

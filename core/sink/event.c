@@ -5,8 +5,8 @@
 #include "wire/json_string.h"
 
 enum {
-    AROUND = 256,       /* bytes of an event's text besides key and value, at most */
-    ESCAPED = 6,        /* bytes that one of a key may become */
+    AROUND = 256,       /* of an event's text besides key and value, at most */
+    ESCAPED = 6,        /* bytes of the escape of one byte of a key */
     KEPT_TEXT = 1 << 20 /* memory that a batch keeps for the next one */
 };
 
@@ -19,7 +19,7 @@ static void append_time(struct kv_buffer *out, int64_t time_us)
                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(time_us % 1000000));
 }
 
-/* Where the parts of an event's text are; the text may move while it grows. */
+/* The offsets of the parts of an event's text, which may move while it grows. */
 struct place {
     size_t id, id_len, json, json_len;
 };

@@ -5,8 +5,8 @@
 enum {
     FAILURE_AGAIN_MS = 60000,
     DROPS_AGAIN_MS = 10000,
-    DROPS_TOLD = 10, /* in that time */
-    LONGEST_KEY = 64 /* bytes of one that are shown */
+    DROPS_TOLD = 10, /* listed within DROPS_AGAIN_MS */
+    LONGEST_KEY = 64 /* bytes shown */
 };
 
 void kv_sink_report_failure(struct kv_sink_report *report, const char *why, uint64_t n_waiting,
@@ -26,7 +26,7 @@ static const char *plural(uint64_t n)
     return n == 1 ? "" : "s";
 }
 
-/* Once the time is over: says how many were not told in it. */
+/* When DROPS_AGAIN_MS are over: logs how many drops were not listed in it. */
 static void tell_other_drops(struct kv_sink_report *report, int64_t now_ms)
 {
     if (now_ms - report->drops_since_ms < DROPS_AGAIN_MS)
@@ -46,7 +46,7 @@ void kv_sink_report_success(struct kv_sink_report *report, int64_t now_ms)
     report->is_failing = false;
 }
 
-/* The beginning of a key, up to a character that would end the text. */
+/* The length of the beginning of a key, up to a character that would break the text. */
 static size_t shown_length(struct kv_slice key)
 {
     size_t len = key.len;

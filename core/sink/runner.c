@@ -1,8 +1,8 @@
 /*
- * A batch is made of the queue's oldest events, delivered as far as the module settles it, and
- * filled up again; what is not settled stays first. Events of a batch count as queued until they
- * are settled, so the bound holds for them, too; only what waits behind them can be dropped for
- * want of room.
+ * A batch consists of the queue's oldest events. The module delivers it and settles some events,
+ * and the batch is filled up again; unsettled events stay first. Events of a batch count as queued
+ * until they are settled, so the bound applies to them, too; only the events after them can be
+ * dropped for lack of room.
  */
 #include "sink/runner.h"
 
@@ -15,7 +15,7 @@
 #include "base/mem.h"
 
 enum {
-    UNSURE_MS = 20 /* how often events are looked at of which it is not certain whose they are */
+    UNSURE_MS = 20 /* interval for checking events whose claim is unsure */
 };
 
 static int64_t now_ms(void)
@@ -96,7 +96,7 @@ static void block_or_release(struct kv_sink_runner *runner)
         kv_keyspace_release_writes(runner->keyspace);
 }
 
-/* Returns: the entries that were dropped; to be destroyed after the lock is released. */
+/* Returns: the dropped entries; destroy them after the lock is released. */
 static struct kv_queue make_room(struct kv_sink_runner *runner)
 {
     struct kv_queue dropped;
@@ -150,7 +150,7 @@ void kv_sink_runner_take(struct kv_sink_runner *runner, const struct kv_change *
     destroy_all(runner, &dropped);
 }
 
-/* ---- delivering: the thread ---- */
+/* ---- delivering, on the thread ---- */
 
 /* Waits until there is something to do, or `wait_ms` have passed (-1: forever). Under the lock. */
 static void wait_a_while(struct kv_sink_runner *runner, int64_t wait_ms)
@@ -173,7 +173,7 @@ static bool is_time_over(const struct kv_sink_runner *runner)
     return runner->is_ending && now_ms() >= runner->until_ms;
 }
 
-/* Under the lock. Returns: milliseconds until the end; -1 where none is set. */
+/* Under the lock. Returns: milliseconds until the end; -1 if none is set. */
 static int64_t time_left(const struct kv_sink_runner *runner)
 {
     if (!runner->is_ending)
@@ -182,8 +182,8 @@ static int64_t time_left(const struct kv_sink_runner *runner)
     return left_ms < 0 ? 0 : left_ms;
 }
 
-/* Before and after the module is called. After abandonment the keyspace may be freed, so a late
- * return must touch nothing. */
+/* Called before and after the module. After abandonment the keyspace may be freed, so a late return
+ * must touch nothing. */
 static void enter_module(struct kv_sink_runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
@@ -215,8 +215,8 @@ static void reopen_if_asked(struct kv_sink_runner *runner)
     kv_log(KV_LOG_INFO, runner->config->name, "reopened");
 }
 
-/* Under the lock. Moves those at the front that another server delivers to *ret_forgone.
- * Returns: the next to be delivered; NULL where there is none now. */
+/* Under the lock. Moves the first events that another server delivers to *ret_forgone.
+ * Returns: the next to be delivered; NULL if there is none now. */
 static struct kv_sink_entry *pop_own(struct kv_sink_runner *runner, struct kv_queue *ret_forgone)
 {
     struct kv_sink_entry *entry;
@@ -235,7 +235,7 @@ static struct kv_sink_entry *pop_own(struct kv_sink_runner *runner, struct kv_qu
     return NULL;
 }
 
-/* Under the lock. Waits until something is to be done, or may be. */
+/* Under the lock. Waits until there may be something to do. */
 static void await_events(struct kv_sink_runner *runner)
 {
     while (kv_queue_is_empty(&runner->queue.entries) && !runner->is_ending && !runner->is_reopening)
@@ -295,7 +295,7 @@ static void settle(struct kv_sink_runner *runner, size_t n, uint64_t n_dropped)
     batch->n = 0;
 }
 
-/* Under the lock. Returns: the next of those that have been tried for too long. */
+/* Under the lock. Returns: the next event that has been tried for too long. */
 static struct kv_sink_entry *pop_hopeless(struct kv_sink_runner *runner)
 {
     struct kv_link *first = runner->queue.entries.head;
@@ -306,7 +306,7 @@ static struct kv_sink_entry *pop_hopeless(struct kv_sink_runner *runner)
     return kv_sink_queue_pop(&runner->queue);
 }
 
-/* Drops those at the front that have been tried for too long. */
+/* Drops the first events if they have been tried for too long. */
 static void give_up(struct kv_sink_runner *runner)
 {
     struct kv_queue dropped;
@@ -324,7 +324,7 @@ static void give_up(struct kv_sink_runner *runner)
     destroy_all(runner, &dropped);
 }
 
-/* Before the next attempt. New events do not shorten it; an end or SIGHUP does. */
+/* Waits before the next attempt. New events do not shorten the pause; the end or SIGHUP does. */
 static void back_off(struct kv_sink_runner *runner)
 {
     int64_t until_ms = now_ms() + kv_backoff_fail(&runner->backoff);
@@ -356,7 +356,7 @@ static size_t call_module(struct kv_sink_runner *runner, struct kv_error *reterr
 }
 
 /* Drops the first unsettled event if the peer will never accept it.
- * Returns: how many events are settled then. */
+ * Returns: the number of settled events. */
 static size_t drop_refused(struct kv_sink_runner *runner, size_t settled, const char *why)
 {
     const struct kv_sink_batch *batch = &runner->batch;
@@ -379,7 +379,7 @@ static void deliver(struct kv_sink_runner *runner)
     if (settled != 0)
         kv_backoff_reset(&runner->backoff);
     if (settled == n && runner->was_refused)
-        return; /* the last of them was dropped: nothing was delivered */
+        return; /* the last event was dropped: nothing was delivered */
     if (settled == n) {
         kv_sink_refusals_relax(&runner->refusals, KV_SINK_BATCH);
         kv_sink_report_success(&runner->report, now_ms());
@@ -406,7 +406,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* ---- from outside ---- */
+/* ---- for other threads ---- */
 
 static void stir(struct kv_sink_runner *runner, bool *mark)
 {
@@ -467,7 +467,7 @@ bool kv_sink_runner_join(struct kv_sink_runner *runner)
         return true;
     pthread_mutex_lock(&runner->lock);
     while (!runner->has_ended && !runner->is_in_module)
-        wait_a_while(runner, -1); /* what it does outside of the module is short */
+        wait_a_while(runner, -1); /* outside of the module the thread is never busy for long */
     bool has_ended = runner->has_ended;
     runner->is_left_behind = !has_ended;
     pthread_mutex_unlock(&runner->lock);
@@ -480,7 +480,7 @@ bool kv_sink_runner_join(struct kv_sink_runner *runner)
     return true;
 }
 
-/* ---- life ---- */
+/* ---- opening and closing ---- */
 
 int kv_sink_runner_open(struct kv_sink_runner *runner, const struct kv_sink_config *config,
                         struct kv_error *reterr)

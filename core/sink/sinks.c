@@ -127,7 +127,7 @@ void kv_sinks_close(struct kv_sinks *sinks)
 
 /* ---- metrics ---- */
 
-/* One metric of all sinks: where the number is in a struct kv_sink_counts. */
+/* A metric of all sinks, with the offset of its number in struct kv_sink_counts. */
 struct sink_metric {
     struct kv_metric metric;
     size_t offset;
@@ -147,7 +147,7 @@ static const struct sink_metric metrics[] = {
      offsetof(struct kv_sink_counts, dropped)},
 };
 
-/* All counts of a sink are of one moment. Owns: the caller, by free(). */
+/* The counts of each sink are of one moment. Owns: the caller, by free(). */
 static struct kv_sink_counts *count_all(const struct kv_sinks *sinks)
 {
     struct kv_sink_counts *counts = kv_calloc(sinks->n, sizeof(*counts));
@@ -156,7 +156,7 @@ static struct kv_sink_counts *count_all(const struct kv_sinks *sinks)
     return counts;
 }
 
-/* index: in the configuration, as several sinks may be of the same module. */
+/* index: in the configuration, as several sinks may use the same module. */
 static void collect_one(const struct kv_sink_runner *runner, size_t index,
                         const struct kv_sink_counts *counts, const struct sink_metric *metric,
                         struct kv_metrics_text *text)
