@@ -6,7 +6,7 @@
 #define NS_PER_S INT64_C(1000000000)
 
 enum {
-    MOST = 1000000000 /* of a period */
+    MOST = 1000000000 /* in a period */
 };
 
 static const struct kv_option_value *rates_of(const struct kv_config *config)
@@ -14,7 +14,7 @@ static const struct kv_option_value *rates_of(const struct kv_config *config)
     return kv_given_field(&config->values[CONFIG_ACCESS], ACCESS_RATES);
 }
 
-/* Returns: 0 where it is none. */
+/* Returns: 0 if it is not a period. */
 static int64_t period_of(struct kv_slice unit)
 {
     static const struct {
@@ -27,7 +27,7 @@ static int64_t period_of(struct kv_slice unit)
     return 0;
 }
 
-/* `1000/s`. Returns: false where it is none. */
+/* Reads `1000/s`. Returns: false if it is not a rate. */
 static bool read_rate(struct kv_slice text, struct kv_rate *ret)
 {
     int64_t n = 0;

@@ -13,7 +13,7 @@ enum {
     MOST_HOST = 253 /* bytes of a name in the DNS */
 };
 
-/* Hosts. */
+/* ---- hosts ---- */
 
 static bool is_numeric(const char *host)
 {
@@ -34,7 +34,7 @@ static bool is_host_name(const char *host)
     return len > 0 && len <= MOST_HOST && isalnum((unsigned char)host[0]);
 }
 
-/* `host:port` and `[host]:port`. */
+/* Whether the text is `host:port` or `[host]:port`. */
 static bool has_port(const char *host)
 {
     const char *colon = strrchr(host, ':');
@@ -43,7 +43,7 @@ static bool has_port(const char *host)
            (colon[-1] == ']' || strchr(host, ':') == colon);
 }
 
-/* Returns: what is wrong with it, NULL where nothing is. */
+/* Returns: the fault, NULL if there is none. */
 static const char *host_problem(const char *host)
 {
     if (*host == '\0')
@@ -92,9 +92,10 @@ void kv_served_host_check(struct kv_conf *conf, const struct kv_conf_node *at, c
     kv_conf_fault(conf, at, "%s: \"%s\" is not a host: %s", path, text.bytes, hint);
 }
 
-/* Origins. */
+/* ---- origins ---- */
 
-/* The port that browsers leave out. Returns: its length with the colon, 0 where it is not there. */
+/* The default port, which browsers omit. Returns: its length with the colon, 0 if it is not
+ * there. */
 static size_t default_port(struct kv_slice origin, size_t scheme_len)
 {
     const char *port = NULL;
@@ -114,7 +115,7 @@ static int fault_origin(struct kv_conf *conf, const struct kv_conf_node *at, con
     return kv_conf_fault(conf, at, "%s: \"%s\" is not an origin: %s", path, text.bytes, hint);
 }
 
-/* What a browser sends for this text ends before `end`. */
+/* The origin that a browser sends for this text ends before `end`. */
 static int fault_longer(struct kv_conf *conf, const struct kv_conf_node *at, const char *path,
                         struct kv_slice text, size_t end, const char *why)
 {

@@ -1,4 +1,4 @@
-/* A few long options, and -c; by getopt_long, with messages of our own. */
+/* A few long options, and -c; parsed by getopt_long, with our own messages. */
 #include "daemon/arguments.h"
 
 #include <getopt.h>
@@ -31,7 +31,7 @@ const char kv_usage[] =
     "Exit codes: 0 done, 1 a failure at run time, 2 a wrong command line or configuration\n";
 
 enum {
-    ACTION = 256 /* and an enum kv_action: an option that names one */
+    ACTION = 256 /* plus an enum kv_action: an option that selects an action */
 };
 
 static const struct option options[] = {
@@ -72,7 +72,7 @@ static int refuse_unknown(const char *text, struct kv_error *reterr)
     return kv_error_set(reterr, "unknown option %s (did you mean --%s?)", text, nearest);
 }
 
-/* A configuration is what most people would give without an option. */
+/* An argument without an option is most likely the configuration. */
 static int refuse_stray(const char *text, struct kv_error *reterr)
 {
     size_t len = strlen(text);
@@ -91,7 +91,7 @@ static int take_config(struct kv_arguments *arguments, struct kv_error *reterr)
     return 0;
 }
 
-/* text: the last argument that getopt_long() has looked at. */
+/* text: the last argument that getopt_long() has examined. */
 static int take_option(struct kv_arguments *arguments, int option, const char *text,
                        struct kv_error *reterr)
 {

@@ -1,4 +1,4 @@
-/* Connections go on with what they began with; a handshake that begins later sees the new files. */
+/* Existing connections keep their certificates; later handshakes use the new files. */
 #include "daemon/certificates.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Each policy has a host of its own, so that its log lines bear its name. */
+/* Each policy has its own host, so that its log lines carry its name. */
 #include "daemon/chain.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
- * From the file's values to the structs that the parts of the server are made from. Modules are
- * loaded on the way, as their schemas are needed to check their blocks. A fault is noted, and the
- * rest is looked at nevertheless; nothing is made from a configuration that has any.
+ * Converts the file's values to the structs from which the parts of the server are created. Modules
+ * are loaded meanwhile, as their schemas are needed to check their blocks. After a fault is noted,
+ * the rest is still checked; nothing is created from a configuration with faults.
  */
 #include "daemon/config.h"
 
@@ -30,7 +30,7 @@ static uint32_t threads_for_all_cpus(void)
 typedef void (*check_text_fn)(struct kv_conf *conf, const struct kv_conf_node *at, const char *path,
                               struct kv_slice text);
 
-/* Owns: the caller, the array. */
+/* Owns: the caller, only the array. */
 static struct kv_slice *read_texts(struct kv_config *config, int place, const char *name,
                                    check_text_fn check)
 {
@@ -196,7 +196,7 @@ static const struct kv_option_value *check(struct kv_conf *conf)
     return values;
 }
 
-/* The values of the file, with the default lists where it gives none. */
+/* The values of the file, and the default lists that it does not give. */
 static void check_with_default_lists(struct kv_config *config)
 {
     const struct kv_option_value *given = check(config->conf);

@@ -1,6 +1,6 @@
 /*
- * A control group's quota is so much processor time in each period. It holds for all groups below
- * it, so the lowest quota on the way up counts.
+ * A control group's quota is an amount of processor time in each period. It applies to all groups
+ * below it, so the lowest quota on the way up counts.
  */
 #include "daemon/cpus.h"
 
@@ -8,10 +8,10 @@
 
 #include "daemon/groups.h"
 
-/* Processors, rounded up; 0 where there is no quota. */
+/* In processors, rounded up; 0 if there is no quota. */
 static uint32_t quota_of(const char *folder, bool is_v2)
 {
-    long long us[2]; /* of each period: the quota, and the period itself */
+    long long us[2]; /* in each period: the quota, and the period itself */
     bool is_there = is_v2 ? kv_group_read(folder, "cpu.max", us, 2) == 2
                           : kv_group_read(folder, "cpu.cfs_quota_us", &us[0], 1) == 1 &&
                                 kv_group_read(folder, "cpu.cfs_period_us", &us[1], 1) == 1;

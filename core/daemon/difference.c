@@ -1,7 +1,7 @@
 /*
- * Reads the one form of YAML that is printed: block style, an option a line, with dashes before the
- * first line of an item. So the path of a line follows from the indents of those above it, and two
- * configurations are lists of paths with values.
+ * Parses only the form of YAML that is printed: block style, an option a line, with dashes before
+ * the first line of an item. So the path of a line follows from the indentation of the lines above,
+ * and two configurations are lists of paths with values.
  */
 #include "daemon/difference.h"
 
@@ -11,14 +11,14 @@
 #include "base/mem.h"
 
 enum {
-    STEP = 2,      /* spaces a level; a dash and its blank are as wide */
-    MAX_DEPTH = 64 /* of what is printed, by far */
+    STEP = 2,      /* spaces per level; a dash and its blank have the same width */
+    MAX_DEPTH = 64 /* far more than is printed */
 };
 
-/* A level of the path: a name, or the place in a list. */
+/* A level of the path: a name, or an index in a list. */
 struct level {
     size_t indent;
-    struct kv_slice name; /* no bytes: `place` */
+    struct kv_slice name; /* bytes NULL: an index, `place` */
     size_t place;
 };
 
@@ -53,7 +53,7 @@ static struct kv_slice skip(struct kv_slice text, size_t n)
     return (struct kv_slice){text.bytes + n, text.len - n};
 }
 
-/* Up to where a scalar ends, be it in quotes or not. */
+/* The length of a scalar, in quotes or not. */
 static size_t scalar_length(struct kv_slice text, const char *end)
 {
     size_t i = 0;
@@ -66,7 +66,7 @@ static size_t scalar_length(struct kv_slice text, const char *end)
     return found == NULL ? text.len : (size_t)(found - text.bytes);
 }
 
-/* What stands behind a name or a dash, without the comment. */
+/* The value after a name or a dash, without the comment. */
 static struct kv_slice value_of(struct kv_slice text)
 {
     if (kv_slice_has_prefix(text, KV_SLICE(" ")))
@@ -76,8 +76,8 @@ static struct kv_slice value_of(struct kv_slice text)
     return (struct kv_slice){text.bytes, scalar_length(text, "  #")};
 }
 
-/* The name before a colon that ends the line, or has a blank behind it. Returns: 0: there is none.
- */
+/* The length of a name before a colon that ends the line, or is followed by a blank. Returns: 0:
+ * there is none. */
 static size_t name_length(struct kv_slice text)
 {
     size_t len = scalar_length(text, ": ");
@@ -128,7 +128,7 @@ static char *path_of(const struct reader *reader)
     return path.bytes;
 }
 
-/* Follows a line. Returns: its value; nothing where lines below it are the value. */
+/* Reads a line. Returns: its value; empty if the lines below it are the value. */
 static struct kv_slice follow(struct reader *reader, struct kv_slice line)
 {
     size_t indent = 0;
@@ -139,7 +139,7 @@ static struct kv_slice follow(struct reader *reader, struct kv_slice line)
         enter_item(reader, indent);
     size_t len = name_length(line);
     if (len == 0)
-        return value_of(line); /* an item of its own */
+        return value_of(line); /* a scalar item */
     enter_name(reader, indent, (struct kv_slice){line.bytes, len});
     return value_of(skip(line, len + 1));
 }
@@ -180,7 +180,7 @@ static void free_leaves(struct leaves *leaves)
     free(leaves->all);
 }
 
-/* around: where it is likely to be. Returns: NULL where there is none. */
+/* around: its likely index. Returns: NULL if there is none. */
 static const struct leaf *find(const struct leaves *leaves, const char *path, size_t around)
 {
     if (around < leaves->n && strcmp(leaves->all[around].path, path) == 0)
@@ -191,7 +191,7 @@ static const struct leaf *find(const struct leaves *leaves, const char *path, si
     return NULL;
 }
 
-/* Whether there is anything at the first `len` bytes of the path, or below. */
+/* Whether there is a value at the first `len` bytes of the path, or below. */
 static bool has_below(const struct leaves *leaves, const char *path, size_t len)
 {
     for (size_t i = 0; i < leaves->n; i++)
@@ -201,14 +201,14 @@ static bool has_below(const struct leaves *leaves, const char *path, size_t len)
     return false;
 }
 
-/* An empty list or mapping that has entries in the other one. */
+/* Whether it is an empty list or mapping that has entries in the other configuration. */
 static bool is_filled(const struct leaf *leaf, const struct leaves *other)
 {
     return (strcmp(leaf->whole, "[]") == 0 || strcmp(leaf->whole, "{}") == 0) &&
            has_below(other, leaf->path, strlen(leaf->path));
 }
 
-/* How much of the path is that of the outermost entry that the other one lacks. */
+/* The length of the path of the outermost entry that the other configuration lacks. */
 static size_t entry_length(const char *path, const struct leaves *other)
 {
     for (const char *end = path; (end = strchr(end, ']')) != NULL;)
@@ -217,8 +217,8 @@ static size_t entry_length(const char *path, const struct leaves *other)
     return strlen(path);
 }
 
-/* Finds a leaf that the other one lacks. Returns: the length of what to tell of its path; 0 where
- * there is nothing, or it was told with the leaf before. */
+/* For a leaf that the other configuration lacks. Returns: the length of the path to report; 0 if
+ * there is nothing to report, or the previous leaf covers it. */
 static size_t length_to_tell(const struct leaves *leaves, size_t i, const struct leaves *other)
 {
     const char *path = leaves->all[i].path;

@@ -6,7 +6,7 @@
 
 enum {
     POLL_MS = 10,
-    MOMENT_MS = 200 /* what takes no longer is not worth a line */
+    MOMENT_MS = 200 /* shorter waits are not logged */
 };
 
 static int64_t now_ms(void)

@@ -1,6 +1,6 @@
 /*
- * A host without event loops: it sends no commands, so all that the store brings is pages of the
- * scan, for which the main thread waits. Changes and deadlines are ignored.
+ * A host without event loops: it sends no commands, so the store only delivers pages of the scan,
+ * for which the main thread waits. Changes and deadlines are ignored.
  */
 #include "daemon/export.h"
 
@@ -19,7 +19,7 @@
 
 enum {
     PAGE_KEYS = 1024,
-    OUT_BYTES = 256 << 10 /* what is longer is written as it is */
+    OUT_BYTES = 256 << 10 /* longer texts are written directly */
 };
 
 struct export
@@ -37,7 +37,7 @@ struct export
     bool page_has_come;
 };
 
-/* The host. */
+/* ---- the host ---- */
 
 static struct export *export_of(const struct kv_host *base)
 {
@@ -166,9 +166,9 @@ static void fini(struct export *export)
     pthread_mutex_destroy(&export->lock);
 }
 
-/* The output. */
+/* ---- the output ---- */
 
-/* A pipe that somebody made non-blocking. */
+/* The output may be a pipe that is non-blocking. */
 static void await_room(void)
 {
     struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
@@ -218,7 +218,7 @@ static int put_value(struct export *export, struct kv_slice value, struct kv_err
     }
 }
 
-/* A key whose deadline has come since the page was filled is not there any more. */
+/* A key whose deadline has passed since the page was filled no longer exists. */
 static int put_entry(struct export *export, const struct kv_scan_entry *entry,
                      struct kv_error *reterr)
 {
@@ -238,7 +238,7 @@ static int put_entry(struct export *export, const struct kv_scan_entry *entry,
     return export->out.len < OUT_BYTES ? 0 : flush(export, reterr);
 }
 
-/* The walk. */
+/* ---- the walk ---- */
 
 /* Waits for the page. Returns: its status. */
 static enum kv_status fill_page(struct export *export, struct kv_scan *page)
@@ -256,7 +256,7 @@ static enum kv_status fill_page(struct export *export, struct kv_scan *page)
     return page->status;
 }
 
-/* Writes the page, as far as that goes, and releases it. */
+/* Writes the page, as far as possible, and releases it. */
 static int put_page(struct export *export, const struct kv_scan *page, struct kv_error *reterr)
 {
     int result = 0;
@@ -324,7 +324,7 @@ static int demand_reading(const struct kv_loaded_module *store, struct kv_error 
     return 0;
 }
 
-/* That it is not there is what the module's error begins with (kvserver/store.h). */
+/* If the store does not exist, the module's error begins with this text (kvserver/store.h). */
 static int look(struct export *export, const struct kv_option_value *options, bool *ret_is_there,
                 struct kv_error *reterr)
 {
@@ -355,7 +355,7 @@ int kv_export_run(const struct kv_config *config, struct kv_error *reterr)
     struct export export;
     if (demand_reading(store, reterr) != 0)
         return -1;
-    signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write() */
+    signal(SIGPIPE, SIG_IGN); /* if the reader is gone, write() returns an error */
     kv_clock_init();
     kv_hash_init();
     init(&export, store);

@@ -1,5 +1,5 @@
-/* From lists of the file to what the keyspace, the sinks' host and the scripts' host are made from.
- */
+/* Converts lists of the file to the configurations of the keyspace, the sinks' host and the
+ * scripts' host. */
 #include "daemon/extensions.h"
 
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static struct kv_slice *read_prefixes(const struct kv_option_value *list)
     return prefixes;
 }
 
-/* Sinks. */
+/* ---- sinks ---- */
 
 static uint32_t selected_events(const struct kv_option_value *events)
 {
@@ -40,7 +40,7 @@ static uint32_t selected_events(const struct kv_option_value *events)
     return events->list.n == 0 ? ~0u : selected;
 }
 
-/* Several sinks of one module are told apart by their places. */
+/* If several sinks use the same module, their names contain their indexes. */
 static void name_sink(struct kv_config *config, size_t i)
 {
     struct kv_configured_sink *sink = &config->sinks[i];
@@ -108,7 +108,7 @@ void kv_extensions_read_sinks(struct kv_config *config)
     }
 }
 
-/* Scripts. */
+/* ---- scripts ---- */
 
 static void read_script_option(struct kv_config *config, size_t i, const struct kv_conf_node *tree,
                                size_t k)

@@ -1,7 +1,7 @@
 /*
- * Both versions of control groups may be mounted at once (hybrid), and a container may see the tree
- * from some group on only: the paths in /proc/self/cgroup then have to be shortened by the root of
- * the mount.
+ * Both versions of control groups may be mounted at once (hybrid), and a container may see only the
+ * part of the tree below some group: then the root of the mount has to be removed from the paths in
+ * /proc/self/cgroup.
  */
 #include "daemon/groups.h"
 
@@ -14,11 +14,11 @@ enum {
     LONGEST_LINE = 3 * PATH_MAX
 };
 
-/* One mount of control groups. The texts are in the line that it was read from. */
+/* A mount of control groups. The texts point into the line that it was read from. */
 struct mount {
     bool is_v2;
-    const char *root;  /* the group that is mounted */
-    const char *place; /* where */
+    const char *root;  /* the mounted group */
+    const char *place; /* the mount point */
 };
 
 static FILE *open_below(const char *root, const char *path)
@@ -46,9 +46,9 @@ int kv_group_read(const char *folder, const char *name, long long *ret, int n)
     return n_read;
 }
 
-/* ---- where groups are ---- */
+/* ---- finding the group ---- */
 
-/* Whether a list with commas has the word. */
+/* Whether a comma-separated list contains the word. */
 static bool has_word(const char *list, const char *word)
 {
     size_t len = strlen(word);
@@ -58,7 +58,8 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
-/* `<id>:<controllers>:<path>`. Returns: the path where it is the group in that version. */
+/* Parses `<id>:<controllers>:<path>`. Returns: the path if the line is for this controller and
+ * version. */
 static char *group_in_line(char *line, const char *controller, bool is_v2)
 {
     char *controllers = strchr(line, ':');
@@ -90,7 +91,7 @@ static bool find_group(const char *root, const char *controller, bool is_v2,
     return is_found;
 }
 
-/* The path below the mount's root; empty where the group is not below it. */
+/* The path below the mount's root; empty if the group is not below it. */
 static const char *below_mount(const char *group, const char *mount_root)
 {
     size_t len = strcmp(mount_root, "/") == 0 ? 0 : strlen(mount_root);
@@ -102,7 +103,7 @@ static const char *below_mount(const char *group, const char *mount_root)
 
 /* ---- mounts ---- */
 
-/* Blanks and the like are three octal digits behind a backslash. */
+/* Blanks and similar characters are written as a backslash and three octal digits. */
 static void unescape(char *text)
 {
     char *to = text;
@@ -118,8 +119,8 @@ static void unescape(char *text)
     *to = '\0';
 }
 
-/* `<id> <parent> <device> <root> <place> <options> … - <type> <source> <options>`. Returns: whether
- * it is a mount of groups that may have the controller. */
+/* Parses `<id> <parent> <device> <root> <place> <options> … - <type> <source> <options>`. Returns:
+ * whether it is a mount of groups that may have the controller. */
 static bool parse_mount(char *line, const char *controller, struct mount *ret)
 {
     char *words[5], *rest = line;
@@ -141,7 +142,8 @@ static bool parse_mount(char *line, const char *controller, struct mount *ret)
     return true;
 }
 
-/* folder: the process's group; from there up to, and including, the one at `top_len`. */
+/* folder: the process's group; visits it and those above, down to the one whose path has `top_len`
+ * bytes. */
 static void visit_up(char *folder, size_t top_len, bool is_v2, kv_group_fn visit, void *user)
 {
     visit(user, folder, is_v2);

@@ -7,7 +7,7 @@
 
 #include "access/token.h"
 
-/* Returns: whether the terminal showed what is typed. */
+/* Returns: whether the terminal echoed input before. */
 static bool hide_input(struct termios *before)
 {
     if (tcgetattr(STDIN_FILENO, before) != 0 || (before->c_lflag & ECHO) == 0)

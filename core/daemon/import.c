@@ -1,11 +1,11 @@
 /*
- * Two threads: the keyspace's opener reads lines into chunks; the first event loop sends what is in
- * a chunk to the store, and gives the chunk back when all of it is finished. So reading, judging
- * and committing go on side by side; a durable store finds thousands of commands waiting and
- * commits them together; and as one loop sends everything, the last of the lines of one key wins.
+ * Two threads: the keyspace's opener reads lines into chunks; the first event loop sends the lines
+ * of a chunk to the store, and returns the chunk when all of them are finished. So reading,
+ * checking and committing run in parallel; a durable store finds thousands of commands waiting and
+ * commits them together; and as one loop sends everything, the last line of each key wins.
  *
- * Bounded: so many chunks, and where lines are long, so many bytes of them under way, but that one
- * chunk may always be.
+ * Bounded: the number of chunks, and for long lines the number of bytes under way, but at least one
+ * chunk is always allowed.
  */
 #include "daemon/import.h"
 
@@ -29,25 +29,25 @@
 enum {
     CHUNKS = 8,
     CHUNK_LINES = 1024,
-    CHUNK_BYTES = 1 << 20, /* then it is sent: a longer line is the last of its chunk */
+    CHUNK_BYTES = 1 << 20, /* then the chunk is sent: a longer line is the last of its chunk */
     UNDER_WAY_BYTES = 32 << 20
 };
 
 struct chunk;
 
-/* A line: its key and value stand one behind the other in the chunk's bytes. */
+/* A line: its key and value are adjacent in the chunk's bytes. */
 struct item {
     struct chunk *chunk;
     uint64_t number;
     size_t key_len, value_len;
     int64_t ttl_ms;
-    bool is_gone; /* the key is to be deleted */
+    bool is_gone; /* the key is deleted */
 };
 
-/* Belongs to the loader, or, while it is posted, to the loop. */
+/* Belongs to the loader; to the loop while it is posted. */
 struct chunk {
     struct kv_import *import;
-    struct kv_link link; /* idle */
+    struct kv_link link; /* in the list of idle chunks */
     struct kv_post post;
     struct kv_buffer bytes;
     uint32_t n_items;
@@ -56,7 +56,7 @@ struct chunk {
     struct item items[CHUNK_LINES];
 };
 
-/* The first line that the store did not take; `number` 0: there is none. */
+/* The first line that the store refused; `number` 0: none. */
 struct refusal {
     uint64_t number;
     int status;
@@ -74,12 +74,12 @@ struct kv_import {
     struct kv_line_limits limits;
     struct kv_keyspace_loop *target;
 
-    /* the loader's thread only */
+    /* for the loader's thread only */
     struct kv_line_reader reader;
     struct kv_buffer scratch;
     struct kv_meter meter;
 
-    pthread_mutex_t lock; /* of all below */
+    pthread_mutex_t lock; /* of all members below */
     pthread_cond_t given_back;
     struct kv_queue idle;
     uint32_t n_under_way; /* chunks */
@@ -88,7 +88,7 @@ struct kv_import {
     struct refusal refusal;
 };
 
-/* The loop's side. */
+/* ---- on the loop ---- */
 
 static void note_refusal(struct kv_import *import, uint64_t number, int status)
 {
@@ -148,7 +148,7 @@ static void send_chunk(struct kv_post *post)
     }
 }
 
-/* The loader's side: chunks. */
+/* ---- the loader: chunks ---- */
 
 static void create_chunks(struct kv_import *import)
 {
@@ -161,7 +161,7 @@ static void create_chunks(struct kv_import *import)
     }
 }
 
-/* All of them are idle. */
+/* All chunks must be idle. */
 static void destroy_chunks(struct kv_import *import)
 {
     for (struct kv_link *link; (link = kv_queue_pop(&import->idle)) != NULL;) {
@@ -171,7 +171,7 @@ static void destroy_chunks(struct kv_import *import)
     }
 }
 
-/* Waits for one. Returns: NULL where the store has refused a line. */
+/* Waits for an idle chunk. Returns: NULL if the store has refused a line. */
 static struct chunk *take_chunk(struct kv_import *import)
 {
     pthread_mutex_lock(&import->lock);
@@ -202,7 +202,7 @@ static void post_chunk(struct chunk *chunk)
     kv_loop_post(kv_keyspace_event_loop(import->target), &chunk->post);
 }
 
-/* Nothing came that would fill it. */
+/* For a chunk that got no lines. */
 static void put_chunk_back(struct chunk *chunk)
 {
     pthread_mutex_lock(&chunk->import->lock);
@@ -219,7 +219,7 @@ static void wait_for_all(struct kv_import *import)
     kv_meter_set(&import->meter, import->n_loaded);
 }
 
-/* is_gone: it deletes the key. Returns: -1 and *reterr where there is no memory. */
+/* is_gone: the line deletes the key. Returns: -1 and *reterr if there is no memory. */
 static int add_line(struct chunk *chunk, const struct kv_line *line, bool is_gone,
                     struct kv_error *reterr)
 {
@@ -236,15 +236,16 @@ static int add_line(struct chunk *chunk, const struct kv_line *line, bool is_gon
     return 0;
 }
 
-/* The loader's side: lines. */
+/* ---- the loader: lines ---- */
 
-/* Returns: what is left of it; below 1: it is over. */
+/* Returns: the remaining TTL; below 1: it has expired. */
 static int64_t ttl_of(int64_t deadline_unix_ms)
 {
     return deadline_unix_ms - kv_wall_us() / 1000;
 }
 
-/* A state whose deadline has come is gone, and so is what came before it. */
+/* If the deadline of a state has passed, the key is deleted, as an earlier line may have written
+ * it. */
 static int add_backup_line(struct chunk *chunk, const struct kv_backup_line *backed_up,
                            struct kv_error *reterr)
 {
@@ -284,7 +285,7 @@ static int parse_into(struct chunk *chunk, struct kv_slice text, struct kv_error
     return add_line(chunk, &line, false, reterr);
 }
 
-/* Reads until the chunk is full, or something else comes in between. */
+/* Reads until the chunk is full, or reading ends. */
 static enum kv_line_status fill_chunk(struct chunk *chunk, struct kv_error *reterr)
 {
     struct kv_line_reader *reader = &chunk->import->reader;
@@ -299,7 +300,7 @@ static enum kv_line_status fill_chunk(struct chunk *chunk, struct kv_error *rete
     return KV_LINE_READ;
 }
 
-/* Returns: END, or what ended it before. */
+/* Returns: KV_LINE_END, or the reason for an earlier end. */
 static enum kv_line_status load_lines(struct kv_import *import, struct kv_error *reterr)
 {
     enum kv_line_status status = KV_LINE_READ;
@@ -351,9 +352,9 @@ static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct k
     return judge(import, status, &error, reterr);
 }
 
-/* Its life. */
+/* ---- opening and closing ---- */
 
-/* A copy, so that it is closed like a file. */
+/* Duplicates the descriptor, so that it can be closed like a file's. */
 static int open_standard_input(struct kv_error *reterr)
 {
     if (!kv_streams_have_input())
@@ -422,8 +423,8 @@ struct kv_import *kv_import_open_backup(const char *path, const struct kv_config
     return NULL;
 }
 
-/* Nothing is read, so that it is all there for the loader. A device that does not say how much it
- * has is taken to have something. */
+/* Nothing is consumed, so the loader gets everything. A device that cannot report how much it has
+ * is assumed to have something. */
 bool kv_import_has_input(const struct kv_import *import)
 {
     struct pollfd input = {.fd = import->fd, .events = POLLIN};
@@ -446,7 +447,7 @@ void kv_import_stop(struct kv_import *import)
 {
     uint64_t one = 1;
     ssize_t written = write(import->stop_fd, &one, sizeof(one));
-    (void)written; /* it fails only when the counter is full, and then it is readable */
+    (void)written; /* it fails only if the counter is full, and then the descriptor is readable */
 }
 
 void kv_import_close(struct kv_import *import)

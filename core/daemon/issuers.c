@@ -1,4 +1,4 @@
-/* An entry has either public keys or a secret, and what it does not say follows from which. */
+/* An entry has either public keys or a secret, which determines its defaults. */
 #include "daemon/issuers.h"
 
 #include <stdlib.h>
@@ -35,14 +35,14 @@ size_t kv_issuers_count(const struct kv_config *config)
     return issuers_of(config)->list.n;
 }
 
-/* ---- what is wrong ---- */
+/* ---- faults ---- */
 
 static const struct kv_conf_node *entry_node(const struct kv_config *config, size_t i)
 {
     return kv_conf_node_child(kv_conf_node_find(kv_given_node(config, "access"), "jwt"), i);
 }
 
-/* The place of a path below the entry, or else that of the entry. */
+/* The place of a path below the entry, or of the entry if the path is not given. */
 static const struct kv_conf_node *node_of(const struct kv_config *config, size_t i,
                                           const char *path)
 {
@@ -66,7 +66,7 @@ static void check_issuer(struct kv_config *config, size_t i)
                           "access.jwt[%zu].issuer: it is that of access.jwt[%zu]", i, k);
 }
 
-/* Left empty it would be a demand that no token has an audience. */
+/* An empty one would require that tokens have no audience. */
 static void check_audience(struct kv_config *config, size_t i)
 {
     if (is_given(issuer_of(config, i), JWT_AUDIENCE) &&
@@ -92,7 +92,7 @@ static void check_algorithms(struct kv_config *config, size_t i)
         }
 }
 
-/* The path of the file made absolute; a URL as it is. */
+/* The absolute path of the file; a URL is unchanged. */
 static struct kv_slice place_of_keys(const struct kv_config *config, size_t i)
 {
     struct kv_slice keys = text_of(issuer_of(config, i), JWT_KEYS);
@@ -185,7 +185,7 @@ void kv_issuers_check(struct kv_config *config)
 {
     for (size_t i = 0; i < kv_issuers_count(config); i++) {
         if (!issuer_of(config, i)->is_given)
-            continue; /* its fault is noted */
+            continue; /* its fault has been noted */
         check_issuer(config, i);
         check_audience(config, i);
         check_algorithms(config, i);
@@ -196,7 +196,7 @@ void kv_issuers_check(struct kv_config *config)
     }
 }
 
-/* ---- the issuers ---- */
+/* ---- creating the issuers ---- */
 
 static uint32_t read_algorithms(const struct kv_option_value *issuer)
 {
@@ -210,7 +210,7 @@ static uint32_t read_algorithms(const struct kv_option_value *issuer)
                           : ((1u << KV_JWT_N_ALGORITHMS) - 1) & ~kv_jwt_bit(KV_JWT_HS256);
 }
 
-/* Owns: the caller, the array. */
+/* Owns: the caller, only the array. */
 static struct kv_issuer_list read_list(const struct kv_option_value *issuer, int block, int right)
 {
     const struct kv_option_value *list = prefixes_of(issuer, block, right);

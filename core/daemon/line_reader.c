@@ -1,5 +1,5 @@
-/* Input is read behind what is left of the line under way, which moves to the front first; so a
- * long line is moved once at most, and looked through once. */
+/* Input is read after the incomplete line, which is first moved to the front; so a long line is
+ * moved at most once, and searched once. */
 #include "daemon/line_reader.h"
 
 #include <errno.h>
@@ -54,7 +54,7 @@ static enum kv_line_status read_more(struct kv_line_reader *reader, struct kv_er
     return KV_LINE_READ;
 }
 
-/* Looks through what has come since. Returns: whether a line feed stands behind what is known. */
+/* Searches the new input. Returns: whether a line feed follows the known bytes. */
 static bool find_line_feed(struct kv_line_reader *reader)
 {
     size_t n_new = n_left(reader) - reader->n_known;
@@ -66,7 +66,7 @@ static bool find_line_feed(struct kv_line_reader *reader)
     return end != NULL;
 }
 
-/* The line is what is known. */
+/* The known bytes are the line. */
 static enum kv_line_status take_line(struct kv_line_reader *reader, size_t end_len,
                                      struct kv_slice *ret_line, struct kv_error *reterr)
 {

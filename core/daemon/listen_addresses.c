@@ -9,7 +9,7 @@
 #include "daemon/listen_tls.h"
 #include "daemon/schema.h"
 
-/* `0660`: three octal digits, with or without a zero ahead of them. */
+/* Reads `0660`: three octal digits, with or without a leading zero. */
 static uint32_t read_mode(struct kv_config *config, const struct kv_conf_node *at, size_t i,
                           struct kv_slice text)
 {
@@ -71,7 +71,7 @@ static bool is_same_address(const struct kv_listen_address *a, const struct kv_l
            a->port == b->port && a->port != 0;
 }
 
-/* A socket that is listed twice is a path that is written twice, which is told elsewhere. */
+/* A socket that is listed twice is a path that is written twice, which is reported elsewhere. */
 static void note_address_twice(struct kv_config *config, size_t i)
 {
     const struct kv_listen_address *address = &config->listen[i];

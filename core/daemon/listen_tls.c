@@ -1,4 +1,4 @@
-/* `cert` and `key` are the first certificate, those under `certificates` follow. */
+/* `cert` and `key` are the first certificate, followed by those under `certificates`. */
 #include "daemon/listen_tls.h"
 
 #include <stdlib.h>
@@ -56,7 +56,7 @@ static void read_clients(struct kv_config *config, size_t i, const struct kv_opt
     struct kv_tls_config *tls = &config->listen[i].tls.config;
     const struct kv_conf_node *client_ca = kv_conf_node_find(tls_node(config, i), "client_ca");
     tls->client_ca = given_path(kv_given_field(block, TLS_CLIENT_CA));
-    if (client_ca != NULL && tls->client_ca == NULL) /* as by a variable that is empty */
+    if (client_ca != NULL && tls->client_ca == NULL) /* for example if a variable is empty */
         kv_conf_fault(
             config->conf, client_ca,
             "listen[%zu].tls.client_ca: a file is expected; without it no client is asked "

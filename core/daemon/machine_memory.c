@@ -9,7 +9,7 @@ static uint64_t lesser(uint64_t a, uint64_t b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* A group without a limit has none (`max`), or in the first version a number beyond any memory. */
+/* A group without a limit has `max`, or in version 1 a number that exceeds any memory. */
 static void take_limit(void *user, const char *folder, bool is_v2)
 {
     uint64_t *least = user;

@@ -15,7 +15,7 @@ enum {
     NS_PER_S = 1000000000
 };
 
-/* ---- the process, by the names that Prometheus's own clients have for it ---- */
+/* ---- the process, with the names that Prometheus's own clients use ---- */
 
 static uint64_t ns_of(struct timeval time)
 {
@@ -82,7 +82,7 @@ static void collect_process(void *context, struct kv_metrics_text *text)
     kv_metrics_number(text, &dropped, kv_log_n_dropped());
 }
 
-/* ---- the parts ---- */
+/* ---- parts of the server ---- */
 
 static void collect_loops(void *context, struct kv_metrics_text *text)
 {

@@ -11,7 +11,7 @@ enum {
     VALID_S = 3600
 };
 
-/* Returns: NULL where the server would let it in; otherwise the rest of a sentence. */
+/* Returns: NULL if the server would accept the token; otherwise the rest of a sentence. */
 static const char *fault_of(struct kv_slice text, const struct kv_mintable *with)
 {
     struct kv_jwt_key_set *keys = NULL;
@@ -36,7 +36,7 @@ static int refuse(const char *why)
     return KV_MISCONFIGURED;
 }
 
-/* A token that is to be refused may be what is to be tried. */
+/* A token that will be refused is printed as well: testing the refusal may be the purpose. */
 static void print(const struct kv_buffer *token, const struct kv_mintable *with)
 {
     const char *fault = fault_of(kv_buffer_slice(token), with);

@@ -44,7 +44,7 @@ static const char *folder_of(const struct kv_config *config)
     return config->values[CONFIG_MODULES].string.bytes;
 }
 
-/* below: a folder in it, from its slash on. */
+/* below: a subfolder, from its slash on. */
 static bool has_kinds(const char *folder, const char *below)
 {
     static const enum kv_module_kind kinds[] = {KV_MODULE_STORE, KV_MODULE_TTL, KV_MODULE_SINK};
@@ -58,7 +58,7 @@ static bool has_kinds(const char *folder, const char *below)
     return has_any;
 }
 
-/* Errors: -1, noted at the one place, however many modules are missed. */
+/* Errors: -1, noted once, however many modules are missing. */
 static int check_folder(struct kv_config *config)
 {
     const char *folder = folder_of(config);
@@ -96,8 +96,8 @@ static void check_options(struct kv_config *config, const struct kv_conf_block *
 static int load(struct kv_config *config, enum kv_module_kind kind, const char *name,
                 const struct kv_conf_block *block, struct kv_loaded_module **ret)
 {
-    const struct kv_conf_node *folder =
-        kv_conf_node_find(kv_conf_root(config->conf), "modules"); /* of a default that it lacks */
+    const struct kv_conf_node *folder = kv_conf_node_find(
+        kv_conf_root(config->conf), "modules"); /* for a default module that is missing */
     struct kv_error error;
     if (check_folder(config) != 0)
         return -1;
@@ -113,7 +113,7 @@ static int load(struct kv_config *config, enum kv_module_kind kind, const char *
     return -1;
 }
 
-/* Loads a module and checks its block. Where it cannot be loaded, *ret stays empty. */
+/* Loads a module and checks its block. If it cannot be loaded, *ret stays empty. */
 static void configure(struct kv_config *config, enum kv_module_kind kind, const char *name,
                       const struct kv_conf_block *block, struct kv_configured_module *ret)
 {
@@ -124,7 +124,7 @@ static void configure(struct kv_config *config, enum kv_module_kind kind, const 
     *ret = module;
 }
 
-/* The store. */
+/* ---- the store ---- */
 
 static bool is_listed(char *const *names, const char *name)
 {
@@ -141,7 +141,7 @@ static bool has_option(const struct kv_module *identity, const char *name)
     return false;
 }
 
-/* Whether the key is an option of the store, which has a block of its own. */
+/* Whether the key is an option of the store, which belongs into the store's own block. */
 static bool is_option_of(const struct kv_config *config, const char *store, const char *key)
 {
     struct kv_loaded_module *module;
@@ -156,7 +156,7 @@ static bool is_option_of(const struct kv_config *config, const char *store, cons
     return is_option;
 }
 
-/* A key of `storage` that is neither `module` nor a store. */
+/* Notes a key of `storage` that is neither `module` nor a store. */
 static void note_unknown(struct kv_config *config, const struct kv_conf_node *child,
                          const char *key, char *const *names)
 {
@@ -239,7 +239,7 @@ void kv_modules_read_storage(struct kv_config *config)
     configure(config, KV_MODULE_STORE, name, &block, &config->store);
 }
 
-/* Lists of modules. */
+/* ---- lists of modules ---- */
 
 void kv_modules_read_entry(struct kv_config *config, enum kv_module_kind kind, const char *list,
                            size_t i, const char *name, const struct kv_conf_node *options,
@@ -259,6 +259,6 @@ void kv_modules_read_entry(struct kv_config *config, enum kv_module_kind kind, c
         .n_outer = is_sink ? KV_COUNT(sink_fields) : KV_COUNT(module_fields),
     };
     if (*name != '\0' || (named != NULL && !kv_conf_node_is_empty(named) &&
-                          !kv_conf_node_is_faulty(named))) /* else it is noted as missing */
+                          !kv_conf_node_is_faulty(named))) /* otherwise it is noted as missing */
         configure(config, kind, name, &block, ret);
 }

@@ -18,7 +18,7 @@ static struct sockaddr_un manager;
 static socklen_t manager_len; /* 0: there is none */
 static int64_t watchdog_ms;
 
-/* The path of a socket; one that begins with `@` is no file. */
+/* Sets the path of the socket; one that begins with `@` is an abstract socket. */
 static void find_manager(const char *path)
 {
     size_t len = path == NULL ? 0 : strlen(path);
@@ -47,8 +47,8 @@ void kv_notify_open(void)
     unsetenv("WATCHDOG_PID");
 }
 
-/* A datagram, from a socket of its own: it is rare. A manager that is not there any more is none.
- */
+/* Sends a datagram, from a new socket, as this is rare. Errors are ignored: the manager may no
+ * longer exist. */
 static void send_text(const char *text, size_t len)
 {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

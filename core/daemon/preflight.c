@@ -1,5 +1,5 @@
-/* Each part is opened by itself, from a configuration that has nothing else, so that one that
- * cannot be does not hide the others. */
+/* Each part is opened separately, from a configuration that contains nothing else, so that one
+ * failure does not hide the others. */
 #include "daemon/preflight.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ static int result(const struct kv_config *config)
     return kv_conf_n_faults(config->conf) == 0 ? 0 : -1;
 }
 
-/* Modules. */
+/* ---- modules ---- */
 
 static void check_module(struct kv_config *config, struct kv_configured_module *module,
                          kv_check_fn check)
@@ -48,9 +48,10 @@ static void check_modules(struct kv_config *config)
             check_module(config, &config->sinks[i].module, config->sinks[i].config.ops->check);
 }
 
-/* Addresses. */
+/* ---- addresses ---- */
 
-/* Whether the address is one of this machine: with any port, as the right one may be in use. */
+/* Whether the address belongs to this machine: tried with any port, as the configured one may be in
+ * use. */
 static int try_address(const struct addrinfo *found)
 {
     int at = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC, 0);
@@ -76,7 +77,7 @@ static bool is_loopback(const struct addrinfo *found)
                                        : IN6_IS_ADDR_LOOPBACK(&ipv6->sin6_addr);
 }
 
-/* Nobody is to be let in by accident. */
+/* Access for everybody must be configured explicitly. */
 static void check_exposure(const struct kv_config *config, size_t i, const struct addrinfo *all)
 {
     const struct kv_listen_address *address = &config->listen[i];
@@ -94,7 +95,7 @@ static void check_exposure(const struct kv_config *config, size_t i, const struc
         }
 }
 
-/* That a name cannot be looked up just now is no fault of the configuration. */
+/* A failed look-up of a name may be temporary, so it is not a fault. */
 static void check_address(const struct kv_config *config, size_t i)
 {
     const struct kv_listen_address *address = &config->listen[i];
@@ -115,7 +116,7 @@ static void check_address(const struct kv_config *config, size_t i)
     freeaddrinfo(all);
 }
 
-/* A folder is noted already; a socket that was left behind is replaced. */
+/* A folder has been noted already; a leftover socket will be replaced. */
 static void check_unix_path(const struct kv_config *config, size_t i)
 {
     const struct kv_listen_address *address = &config->listen[i];
@@ -161,8 +162,8 @@ int kv_preflight(struct kv_config *config)
     return result(config);
 }
 
-/* Modules that check() nothing, and libraries, say in open() what no schema can; scripts when they
- * are compiled. */
+/* Modules without check(), and libraries, report in open() what no schema can check; scripts, when
+ * they are compiled. */
 
 static void open_policies(const struct kv_config *config)
 {

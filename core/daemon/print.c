@@ -1,12 +1,13 @@
-/* The effective configuration: the server's own options as core/conf prints them, and the blocks
- * of the modules by their own schemas. */
+/* The effective configuration: the server's own options as printed by core/conf, and the blocks of
+ * the modules by their own schemas. */
 #include "daemon/print.h"
 
 #include "conf/conf.h"
 #include "conf/print.h"
 #include "daemon/schema.h"
 
-/* One option of a schema of the server. block: what it stands in; NULL: nothing of the file. */
+/* Prints an option of the server's schema. block: the block that contains it; NULL: it is not in
+ * the file. */
 static void print_option(struct kv_conf_printer *printer, const struct kv_option *option,
                          const struct kv_conf_node *block, const struct kv_option_value *value,
                          unsigned indent)
@@ -65,7 +66,7 @@ static void print_sinks(const struct kv_config *config, struct kv_conf_printer *
         print_sink(config, i, printer);
 }
 
-/* Nobody knows which of them are secrets: what came out of the environment is not shown. */
+/* It is unknown which of them are secrets: texts from the environment are not shown. */
 static void print_script_options(const struct kv_config *config, size_t i,
                                  struct kv_conf_printer *printer)
 {
@@ -95,7 +96,7 @@ static void print_script(const struct kv_config *config, size_t i, struct kv_con
             print_option(printer, &script_fields[k], given(config, "scripts", i),
                          &entry->list.items[k], 4);
     }
-    printer->out->bytes[at + 2] = '-'; /* of the first of its lines */
+    printer->out->bytes[at + 2] = '-'; /* before the first of its lines */
 }
 
 static void print_scripts(const struct kv_config *config, struct kv_conf_printer *printer)
@@ -105,7 +106,7 @@ static void print_scripts(const struct kv_config *config, struct kv_conf_printer
         print_script(config, i, printer);
 }
 
-/* An address has either a host and a port, and perhaps TLS, or a Unix socket and its mode. */
+/* An address has either a host and a port, and possibly TLS, or a Unix socket and its mode. */
 static void print_address(const struct kv_config *config, size_t i, struct kv_conf_printer *printer)
 {
     const struct kv_option_value *entry = &config->values[CONFIG_LISTEN].list.items[i];
@@ -118,7 +119,7 @@ static void print_address(const struct kv_config *config, size_t i, struct kv_co
     if (config->listen[i].tls.is_given)
         print_option(printer, &listen_fields[LISTEN_TLS], given(config, "listen", i),
                      &entry->list.items[LISTEN_TLS], 4);
-    printer->out->bytes[at + 2] = '-'; /* of the first of its lines */
+    printer->out->bytes[at + 2] = '-'; /* before the first of its lines */
 }
 
 static void print_listen(const struct kv_config *config, struct kv_conf_printer *printer)
@@ -141,7 +142,8 @@ void kv_config_print(const struct kv_config *config, struct kv_conf_printer *pri
             print_sinks(config, printer);
         else if (i == CONFIG_SCRIPTS)
             print_scripts(config, printer);
-        else if (i != CONFIG_ACCESS || config->values[i].is_given) /* an empty one denies all */
+        else if (i != CONFIG_ACCESS ||
+                 config->values[i].is_given) /* an empty one denies everything */
             print_option(printer, &config_options[i], kv_conf_root(config->conf),
                          &config->values[i], 0);
     }

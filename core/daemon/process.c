@@ -9,10 +9,11 @@ enum {
     SHARE_OF_LINGERING = 4,
     SHARE_OF_REFUSED = 8,
     LARGE_BLOCK = 1 << 20,
-    MOST_FAST = 160 /* bytes of a block that is kept as it is; the most that glibc takes */
+    MOST_FAST = 160 /* the largest block that is cached; the maximum that glibc permits */
 };
 
-/* As many as the system may grant. Returns: how many that are; 0 where it does not say. */
+/* Raises it as far as the system permits. Returns: the limit; 0 if the system does not report
+ * it. */
 static rlim_t raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -33,13 +34,15 @@ static rlim_t reserved_of(rlim_t descriptors)
     return lesser(descriptors / 4, RESERVED_DESCRIPTORS);
 }
 
+/* The number of connections that the descriptors permit besides the store's files, sinks and the
+ * rest. */
 static uint32_t possible_connections(rlim_t descriptors)
 {
     rlim_t possible = descriptors - reserved_of(descriptors);
     return possible > UINT32_MAX ? UINT32_MAX : (uint32_t)possible;
 }
 
-/* Only a number that somebody chose is worth a warning. */
+/* Warns only about a configured number. */
 uint32_t kv_process_fit_connections(const struct kv_config *config)
 {
     rlim_t descriptors = raise_descriptor_limit();
@@ -63,8 +66,8 @@ void kv_process_fit_net(const struct kv_config *config, struct kv_net_config *ne
     net->max_refused = (uint32_t)lesser(1 + reserved / SHARE_OF_REFUSED, KV_MOST_REFUSED);
 }
 
-/* What is freed in large pieces goes back to the system, and small change does not make the heaps
- * of the threads grow and shrink with every turn. */
+/* Large freed blocks return to the system, and small ones do not make the heaps of the threads grow
+ * and shrink with every turn. */
 static void tune_allocator(void)
 {
     mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
@@ -76,6 +79,6 @@ static void tune_allocator(void)
 void kv_process_prepare(void)
 {
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file that is too long is an error of write() */
+    signal(SIGXFSZ, SIG_IGN); /* if a file becomes too long, write() returns an error */
     tune_allocator();
 }

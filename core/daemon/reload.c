@@ -17,7 +17,7 @@ struct changes {
     size_t n;
 };
 
-/* What was piped into the server at its start is not there any more. */
+/* A configuration that was piped into the server at its start is no longer available. */
 static bool is_regular_file(const char *path)
 {
     struct stat status;
@@ -38,7 +38,7 @@ static void tell_faults(const struct kv_config *config)
     kv_buffer_fini(&faults);
 }
 
-/* It is, without a restart. */
+/* Whether a change is applied without a restart. */
 static bool is_applied(const char *path)
 {
     static const char *const names[] = {"access", "origins", "hosts", "limits", "log", "timeouts"};

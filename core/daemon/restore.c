@@ -13,7 +13,7 @@
 
 /* ---- reading ---- */
 
-/* A reading of the file. */
+/* The state of reading the file. */
 struct reading {
     struct kv_backup_touches *touches;
     const struct kv_line_limits *limits;
@@ -21,7 +21,7 @@ struct reading {
     struct kv_buffer scratch;
     struct kv_backup_sum *sum;
     struct kv_meter meter;
-    const atomic_bool *is_stopped; /* NULL: it is not */
+    const atomic_bool *is_stopped; /* NULL: never */
     bool has_end;
 };
 

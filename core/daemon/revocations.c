@@ -18,11 +18,11 @@ struct kv_revoking {
     struct kv_loader loader;
     void (*told)(void);
     atomic_bool has_told;
-    /* While the store is read: */
+    /* While the store is being read: */
     struct kv_keyspace_loop *here;
     struct kv_post post;
     struct kv_buffer cursor;
-    int status; /* of the page that came last */
+    int status; /* of the last page */
     sem_t done;
 };
 
@@ -52,7 +52,7 @@ static void tell(struct kv_revoking *revoking)
 void kv_revoking_take(struct kv_revoking *revoking)
 {
     if (revoking == NULL)
-        return; /* anybody may ask for a recheck */
+        return; /* the caller need not know whether there are revocations */
     atomic_store(&revoking->has_told, false);
 }
 
@@ -68,7 +68,7 @@ static void on_change(struct kv_observer *observer, struct kv_keyspace_loop *loo
     tell(revoking);
 }
 
-/* ---- what is there at the start ---- */
+/* ---- keys in the store at the start ---- */
 
 static void send_page(struct kv_revoking *revoking);
 
@@ -123,14 +123,14 @@ static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct k
     return 0;
 }
 
-/* ---- its life ---- */
+/* ---- creating and destroying ---- */
 
 struct kv_revoking *kv_revoking_create(struct kv_slice prefix, void (*told)(void))
 {
     struct kv_revoking *revoking = kv_calloc(1, sizeof(*revoking));
     revoking->revocations = kv_revocations_create(prefix);
     revoking->observer.on_change = on_change;
-    revoking->observer.is_everywhere = true; /* whichever server revokes a token */
+    revoking->observer.is_everywhere = true; /* any of the servers may revoke a token */
     revoking->loader.load = load;
     revoking->told = told;
     sem_init(&revoking->done, 0, 0);

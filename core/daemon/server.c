@@ -1,7 +1,7 @@
 /*
  * The composition root. Threads: the main one waits for signals; one for each loop; one that opens
- * the store and loads what is imported, as that may take long. All are made with signals blocked,
- * so that only the main thread takes them (signals.h). Its end is in shutdown.c.
+ * the store and loads an import, as that may take long. All are created with signals blocked, so
+ * that only the main thread takes them (signals.h). shutdown.c ends the server.
  */
 #include "daemon/server.h"
 
@@ -39,7 +39,7 @@ enum {
     RECHECK_NS = 100 * 1000 * 1000,
 };
 
-/* Threads. */
+/* ---- threads ---- */
 
 static void *run_loop(void *argument)
 {
@@ -51,7 +51,7 @@ static void *run_loop(void *argument)
 static void end(struct kv_server *server)
 {
     atomic_store(&server->has_ended, true);
-    kv_signals_wake(); /* the main thread waits for them */
+    kv_signals_wake(); /* wakes the main thread */
 }
 
 static void say_ready(const struct kv_server *server)
@@ -61,7 +61,7 @@ static void say_ready(const struct kv_server *server)
     kv_notify("READY=1\nSTATUS=serving");
 }
 
-/* Called twice: the one that comes second says so. */
+/* Called for both events that it waits for: the second call reports that the server is ready. */
 static void become_ready(struct kv_server *server)
 {
     if (atomic_fetch_add(&server->n_ready, 1) == 1)
@@ -99,7 +99,7 @@ static int start_threads(struct kv_server *server, struct kv_error *reterr)
     return 0;
 }
 
-/* Making. */
+/* ---- creating ---- */
 
 static int create_loops(struct kv_server *server, struct kv_error *reterr)
 {
@@ -115,7 +115,7 @@ static int create_loops(struct kv_server *server, struct kv_error *reterr)
     return 0;
 }
 
-/* A server that imports into a durable store serves nobody. */
+/* The loader for the keyspace. A server that imports into a durable store serves nobody. */
 static struct kv_loader *loader_of(const struct kv_server *server)
 {
     if (server->import != NULL)
@@ -194,7 +194,7 @@ static int listen_everywhere(struct kv_server *server, struct kv_error *reterr)
     return 0;
 }
 
-/* A name of `listen` may lead elsewhere by now. */
+/* A host name in `listen` may resolve to another address by now. */
 static int refuse_exposure(const struct kv_server *server, struct kv_error *reterr)
 {
     if (!kv_net_is_exposed(server->net) || kv_access_rules_are_configured(server->config))
@@ -227,7 +227,7 @@ static int begin_service(struct kv_server *server, struct kv_error *reterr)
     return refuse_exposure(server, reterr);
 }
 
-/* Whether the store cannot be opened. One that takes its time may yet fail. */
+/* Whether opening the store fails at once. It may still fail later. */
 static bool store_fails_at_once(struct kv_server *server)
 {
     struct timespec until;
@@ -252,7 +252,8 @@ static void tell_address(const struct kv_listen_address *at, uint16_t port)
            port);
 }
 
-/* Says where it listens, but not where an error is all that there is to be said. */
+/* Logs the listening addresses, unless opening the store fails at once: then the error is enough.
+ */
 static void tell_addresses(struct kv_server *server)
 {
     if (store_fails_at_once(server))
@@ -262,7 +263,7 @@ static void tell_addresses(struct kv_server *server)
     become_ready(server);
 }
 
-/* What the configuration names. */
+/* Opens the parts that the configuration names. */
 static int open_parts(struct kv_server *server)
 {
     const struct kv_config *config = server->config;
@@ -384,9 +385,9 @@ static int start(struct kv_server *server, struct kv_error *reterr)
     return 0;
 }
 
-/* Signals. */
+/* ---- signals ---- */
 
-/* On one loop. */
+/* Posted to one loop. */
 struct revision {
     struct kv_post post;
     const struct kv_server *server;
@@ -405,7 +406,7 @@ static void revise_loop(struct kv_post *post)
     free(revision);
 }
 
-/* Every loop takes up what is in force now. */
+/* Has every loop take up the rules in force. */
 static void revise_loops(const struct kv_server *server)
 {
     for (uint32_t i = 0; i < server->config->n_threads; i++) {
@@ -415,14 +416,14 @@ static void revise_loops(const struct kv_server *server)
     }
 }
 
-/* rules: NULL for the same ones, which judge otherwise now. */
+/* rules: NULL for the same ones, whose verdicts have changed. */
 static void revise(const struct kv_server *server, struct kv_rules *rules)
 {
     kv_access_revise(server->access, rules);
     revise_loops(server);
 }
 
-/* Each time all connections are looked at; what is revoked meanwhile waits a moment. */
+/* Each recheck examines all connections, so further revocations wait a moment. */
 static void recheck(const struct kv_server *server)
 {
     kv_revoking_take(server->revoking);
@@ -478,8 +479,8 @@ static void apply_to_loops(const struct kv_server *server, const struct kv_confi
     }
 }
 
-/* A file that is just being written may be empty, which is valid; and loopback may be what a proxy
- * reaches. So rules change to others without a restart, but not to none. */
+/* A file that is being written may be empty, which is valid; and a proxy may forward requests to
+ * loopback. So rules may be replaced without a restart, but not removed. */
 static void revise_access(struct kv_server *server, const struct kv_config *found)
 {
     bool has_rules = kv_access_rules_are_configured(found);
@@ -496,7 +497,7 @@ static void revise_access(struct kv_server *server, const struct kv_config *foun
            kv_access_rules_create(found, kv_access_revoked(server->config), server->key_sources));
 }
 
-/* What takes effect without a restart (reload.h). */
+/* Applies the settings that take effect without a restart (reload.h). */
 static void apply(void *context, const struct kv_config *found)
 {
     struct kv_server *server = context;
@@ -508,7 +509,7 @@ static void apply(void *context, const struct kv_config *found)
     revise_access(server, found);
 }
 
-/* SIGHUP. */
+/* Handles SIGHUP. */
 static void reload(struct kv_server *server)
 {
     kv_log(KV_LOG_INFO, "server", "reloading");
@@ -521,9 +522,10 @@ static void reload(struct kv_server *server)
     kv_notify("READY=1\nSTATUS=serving");
 }
 
-/* What the main thread does while it waits for signals. */
+/* ---- work of the main thread while it waits for signals ---- */
 
-/* In time for the watchdog, even where a round comes late. Returns: -1 where there is none. */
+/* The interval that satisfies the watchdog even if a round is late. Returns: -1 if there is no
+ * watchdog. */
 static int64_t pulse_ms(void)
 {
     int64_t watchdog_ms = kv_notify_watchdog_ms();
@@ -539,7 +541,7 @@ static int64_t wait_ms(const struct kv_server *server)
     return look_ms < beat_ms ? look_ms : beat_ms;
 }
 
-/* A store that takes its time to open is no reason to give the server up. */
+/* While the store is opening, the watchdog is fed as well. */
 static void look_around(const struct kv_server *server)
 {
     if (kv_certificates_are_watched(server))
@@ -548,7 +550,7 @@ static void look_around(const struct kv_server *server)
         kv_notify("WATCHDOG=1");
 }
 
-/* Waits for a signal, and looks around in time, however many signals come. */
+/* Waits for a signal, and does the periodic work in time, even if signals are frequent. */
 static int await_signal(const struct kv_server *server, int64_t *look_at_ms)
 {
     int64_t every_ms = wait_ms(server);

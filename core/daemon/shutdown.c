@@ -1,7 +1,6 @@
 /*
  * Clients first, then the loops' threads, then sinks, and the store last: each may still give work
- * to those behind it. What belongs to a thread that cannot be stopped is left to the end of the
- * process.
+ * to the later ones. Objects of a thread that cannot be stopped are left to the end of the process.
  */
 #include "daemon/shutdown.h"
 
@@ -19,24 +18,24 @@
 #include "keyspace/slow_log.h"
 
 enum {
-    ABORT_MS = 2000, /* for what was cut off */
+    ABORT_MS = 2000, /* for aborted connections */
     GRACE_MS = 2000, /* for sinks that have to return */
-    /* The same after a second signal; together well below a second. */
+    /* After a second signal; together well below a second. */
     HURRIED_ABORT_MS = 250,
     HURRIED_GRACE_MS = 150,
     HURRIED_CLOSE_MS = 400,
 };
 
-/* Until it is quiet. */
+/* ---- waiting until nothing is under way ---- */
 
 static uint32_t count_undrained(const struct kv_server *server)
 {
     return server->config->n_threads - atomic_load(&server->n_drained);
 }
 
-/* A loop may accept connections until it has been told, so they are counted after that. Hooks may
- * lead to commands, and these to changes that call hooks: it is quiet when nothing is found twice.
- */
+/* A loop may accept connections until it has been told to stop, so they are counted after that.
+ * Hooks may lead to commands, and these to changes that call hooks: so the server is quiet only if
+ * nothing is found twice. */
 static bool is_quiet(const void *context)
 {
     const struct kv_server *server = context;
@@ -48,7 +47,7 @@ static bool is_quiet(const void *context)
     return is_quiet;
 }
 
-/* What it is not quiet for. */
+/* Appends the reasons why it is not quiet. */
 static void describe_noise(const void *context, struct kv_buffer *out)
 {
     const struct kv_server *server = context;
@@ -81,7 +80,7 @@ static void log_noise(const struct kv_server *server, enum kv_log_level level, c
     kv_buffer_fini(&what);
 }
 
-/* What serves. */
+/* ---- serving parts ---- */
 
 static void drain_loop(struct kv_post *post)
 {
@@ -119,19 +118,19 @@ static void post_abort(struct kv_server *server)
     }
 }
 
-/* Ends the process with what is running. */
+/* Ends the process with its threads still running. */
 static _Noreturn void leave(int status)
 {
     kv_log_stop();
     _exit(status);
 }
 
-/* What is left belongs to threads that cannot be stopped, as one that reads a long body. An
- * operator in a hurry loses nothing by it where the store is volatile. */
+/* The remaining work belongs to threads that cannot be stopped, such as one that reads a long body.
+ * If the store is volatile, a second signal loses nothing by ending at once. */
 static void give_up(struct kv_server *server)
 {
     if (server->has_opener)
-        pthread_tryjoin_np(server->opener, NULL); /* one that still opens the store is left, too */
+        pthread_tryjoin_np(server->opener, NULL); /* it may still be opening the store */
     if (server->ending.is_hurried && kv_server_is_volatile(server)) {
         log_noise(server, KV_LOG_WARN, "stopped at once; unfinished");
         leave(EXIT_SUCCESS);
@@ -171,7 +170,7 @@ void kv_server_stop_threads(struct kv_server *server)
     }
 }
 
-/* What is behind it. */
+/* ---- sinks and the store ---- */
 
 static bool have_sinks_ended(const void *context)
 {
@@ -183,7 +182,7 @@ static void describe_sinks(const void *context, struct kv_buffer *out)
     kv_sinks_describe(context, out);
 }
 
-/* Returns: false where a sink does not return. */
+/* Returns: false if a sink does not return. */
 static bool end_sinks(struct kv_server *server)
 {
     struct kv_awaited ended = {.is_over = have_sinks_ended,
@@ -220,8 +219,8 @@ static void describe_store(const void *context, struct kv_buffer *out)
     kv_buffer_printf(out, "%s to close", server->store_name);
 }
 
-/* On a thread of its own, as that may take long. Where the operator does not wait for it, the next
- * start has more to do. */
+/* Closes the store on a thread of its own, as that may take long. If a second signal cuts it short,
+ * the next start has more to do. */
 static void end_store(struct kv_server *server)
 {
     struct kv_error error;
@@ -240,7 +239,7 @@ static void end_store(struct kv_server *server)
         return;
     }
     if (pthread_tryjoin_np(closer, NULL) == 0)
-        return; /* just now */
+        return; /* just closed */
     if (kv_server_is_volatile(server))
         leave(EXIT_SUCCESS);
     kv_log(KV_LOG_WARN, "server", "%s is not closed; what was answered is kept, as after a crash",
@@ -248,8 +247,8 @@ static void end_store(struct kv_server *server)
     leave(EXIT_FAILURE);
 }
 
-/* A sink that does not return may be reading what the store has, and its module is in use. What is
- * durable is closed nevertheless, as it may; then there is no way to end but this. */
+/* A sink that does not return may be using the store's data and its module. A durable store is
+ * closed nevertheless, as far as possible; then this is the only way to end. */
 static void end_without(struct kv_server *server)
 {
     if (!kv_server_is_volatile(server))

@@ -1,6 +1,6 @@
 /*
- * The restore itself is made by another process, `kvserver --restore`, as anybody could make it: a
- * server that has been through one is not at its beginning any more.
+ * Another process makes the restore, `kvserver --restore`, as a user could: a server that has run a
+ * restore is no longer in its initial state.
  */
 #include "daemon/staging.h"
 
@@ -30,7 +30,7 @@ enum {
     EXIT_NOT_RUN = 127
 };
 
-/* Paths. All NULL where the store is volatile, or has not exactly one folder. */
+/* Paths. All NULL if the store is volatile, or does not have exactly one folder. */
 struct paths {
     char *store;
     char *upload;
@@ -56,7 +56,7 @@ static char *beside(struct kv_slice store, const char *suffix)
     return path;
 }
 
-/* Returns: an empty slice where there is none, or more than one. */
+/* Returns: an empty slice if there is none, or more than one. */
 static struct kv_slice only_folder(const struct kv_config *config)
 {
     const struct kv_module *identity = config->store.module->identity;
@@ -117,7 +117,7 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return kind == FTW_DP ? rmdir(path) : unlink(path);
 }
 
-/* A file, or a folder with all that is in it. */
+/* Removes a file, or a folder with its contents. */
 static int remove_all(const char *path, struct kv_error *reterr)
 {
     if (nftw(path, remove_entry, MOST_FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
@@ -130,15 +130,15 @@ static int remove_all(const char *path, struct kv_error *reterr)
 /* It is not the service that a manager waits for. */
 static void become_restorer(const struct kv_config *config, const char *backup)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* the next start goes on from there */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* the next start continues from there */
     unsetenv("NOTIFY_SOCKET");
     execl("/proc/self/exe", "kvserver", "-c", config->path, "--restore", backup, (char *)NULL);
     perror("kvserver: /proc/self/exe");
     _exit(EXIT_NOT_RUN);
 }
 
-/* As if this process had been ended by the signal while it waited. One that cannot be, as the first
- * of a container, goes on. */
+/* Ends this process as if by the signal. The first process of a container ignores it, and
+ * continues. */
 static void end_by(int signal_number)
 {
     sigset_t none;
@@ -148,9 +148,9 @@ static void end_by(int signal_number)
     raise(signal_number);
 }
 
-/* Whoever asks this process to end may ask the restorer as well, which would then look like one
- * that failed; and a script's background process ignores SIGINT. So both end at once, and the next
- * start goes on. Returns: as waitpid() has it. */
+/* A signal that ends this process may be sent to the restorer as well, whose end would then look
+ * like a failure; and a script's background process ignores SIGINT. So both end at once, and the
+ * next start continues. Returns: the status from waitpid(). */
 static int await_restorer(pid_t process)
 {
     int status = 0, ended_by = 0;
@@ -169,7 +169,7 @@ static int await_restorer(pid_t process)
     return W_EXITCODE(0, SIGKILL);
 }
 
-/* Returns: as waitpid() has it; -1 and *reterr where there is no process. */
+/* Returns: the status from waitpid(); -1 and *reterr if the process could not be started. */
 static int run_restorer(const struct kv_config *config, const char *backup, struct kv_error *reterr)
 {
     kv_signals_block();
@@ -181,7 +181,7 @@ static int run_restorer(const struct kv_config *config, const char *backup, stru
     return await_restorer(process);
 }
 
-/* The old store has been set aside, if there was one. */
+/* Restores the old store, if there was one. */
 static int put_back(const struct paths *paths, struct kv_error *reterr)
 {
     kv_log(KV_LOG_ERROR, "server",
@@ -216,7 +216,7 @@ static int make_store(const struct kv_config *config, const struct paths *paths,
     return say_restored(paths, reterr);
 }
 
-/* Not under a server that has it open. */
+/* Refuses while another server has the store open. */
 static int set_aside(const struct kv_config *config, const struct paths *paths,
                      struct kv_error *reterr)
 {
@@ -226,7 +226,7 @@ static int set_aside(const struct kv_config *config, const struct paths *paths,
     return move(paths->store, paths->replaced, reterr);
 }
 
-/* What an interrupted restore has left goes; the old store is set aside once. */
+/* Removes the remains of an interrupted restore; the old store is set aside only once. */
 static int clear_place(const struct kv_config *config, const struct paths *paths,
                        struct kv_error *reterr)
 {
@@ -248,8 +248,8 @@ static int apply(const struct kv_config *config, const struct paths *paths, stru
                                   : make_store(config, paths, reterr);
 }
 
-/* Whoever took the backup away while it was being restored wants the store before, and no empty
- * one. */
+/* If the backup was removed while it was being restored, the operator wants the previous store, not
+ * an empty one. */
 static int refuse_missing(const struct paths *paths, struct kv_error *reterr)
 {
     if (is_there(paths->store) || is_there(paths->restoring) || !is_there(paths->replaced))
@@ -260,7 +260,8 @@ static int refuse_missing(const struct paths *paths, struct kv_error *reterr)
                         paths->store, paths->replaced);
 }
 
-/* One process at a time. The restorer inherits the lock, and keeps it where this one is killed. */
+/* Only one process at a time. The restorer inherits the lock, and keeps it if this process is
+ * killed. */
 static int apply_alone(const struct kv_config *config, const struct paths *paths,
                        struct kv_error *reterr)
 {
@@ -322,7 +323,7 @@ static int check(const struct kv_config *config, int fd, const atomic_bool *is_s
     return result;
 }
 
-/* The store that the restore before replaced makes room for the present one. */
+/* The store that the previous restore replaced is removed to make room for the present one. */
 static int finish(struct kv_upload_place *place, int fd, const atomic_bool *is_stopped,
                   struct kv_error *reterr)
 {
@@ -346,7 +347,7 @@ static int discard(struct kv_upload_place *place, struct kv_error *reterr)
     return remove_all(paths->restore, reterr) == 0 ? remove_all(paths->upload, reterr) : -1;
 }
 
-/* Whether the store's folder, where it is there already, can be given another name. */
+/* Whether the store's folder, if it exists, can be renamed. */
 static bool is_movable(const char *store)
 {
     struct stat folder, around;

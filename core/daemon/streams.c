@@ -1,4 +1,5 @@
-/* What stands in for a closed stream is opened the wrong way round, so that its use is an error. */
+/* The substitute for a closed stream is opened in the wrong direction, so that using it is an
+ * error. */
 #include "daemon/streams.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@ int kv_streams_occupy(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
             continue;
-        /* The lowest number that is free is this one. */
+        /* open() returns the lowest free number, which is this one */
         if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
             return -1;
     }

@@ -1,5 +1,5 @@
-/* A store is in the folders that its options name (KV_OPTION_FOLDER). Other paths, as that of a
- * socket, are none of it. */
+/* A store is in the folders that its options name (KV_OPTION_FOLDER). Other paths, such as that of
+ * a socket, do not belong to it. */
 #include "daemon/unfinished.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ struct kv_slice kv_store_folder(const struct kv_config *config, size_t option)
     return path;
 }
 
-/* Owns: the caller. Returns: NULL where the option is no folder, or is not given. */
+/* Owns: the caller. Returns: NULL if the option is not a folder, or is not given. */
 static char *mark_of(const struct kv_config *config, size_t option)
 {
     struct kv_slice folder = kv_store_folder(config, option);
@@ -68,7 +68,7 @@ int kv_sync_entry(const char *path, struct kv_error *reterr)
     return failed == 0 ? 0 : fail(path, reterr);
 }
 
-/* Makes the parent folders of the mark. The store would make them too, but only later. */
+/* Creates the parent folders of the mark. The store would create them too, but later. */
 static int make_parents(const char *mark, struct kv_error *reterr)
 {
     char *path = kv_strdup(mark);
