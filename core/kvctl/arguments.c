@@ -1,5 +1,5 @@
-/* The options of a verb are read from the table in option.c. Not by getopt_long(), which takes
- * negative numbers for options and cannot say which options a verb has. */
+/* The options of a verb are read from the table in option.c. getopt_long() is not used, as it takes
+ * negative numbers for options and does not know which options a verb has. */
 #include "kvctl/arguments.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ enum {
 
 struct reading {
     const struct kv_ctl_verb *verb;
-    const char *const *rest; /* what has not been read */
+    const char *const *rest; /* the arguments that have not been read */
     struct kv_ctl_arguments *to;
 };
 
@@ -40,7 +40,7 @@ static int refuse_unknown(const struct kv_ctl_verb *verb, const char *text, stru
                         nearest);
 }
 
-/* value: what stands behind the option in the same argument; NULL: nothing. */
+/* value: the part after the option in the same argument; NULL: none. */
 static int take(struct reading *reading, int id, const char *value, struct kv_error *reterr)
 {
     const struct kv_ctl_option *option = &kv_ctl_options[id];
@@ -79,7 +79,7 @@ static int id_of(const struct kv_ctl_verb *verb, char letter)
     return -1;
 }
 
-/* Flags may stand together, and a value right behind its letter: `-vn10`. */
+/* Flags may be combined, and a value may follow its letter directly: `-vn10`. */
 static int take_letters(struct reading *reading, const char *text, struct kv_error *reterr)
 {
     for (const char *at = text + 1; *at != '\0'; at++) {

@@ -1,4 +1,5 @@
-/* It is checked as it comes, and takes its name only once it is whole and on the disk. */
+/* The backup is checked as it arrives, and the file gets its name only once it is complete and on
+ * the disk. */
 #include "kvctl/backup.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@ enum {
 };
 
 struct backup {
-    FILE *file; /* NULL: to standard output */
+    FILE *file; /* NULL: write to standard output */
     struct kv_ctl_whole whole;
     struct kv_ctl_meter meter;
     int write_error; /* errno; 0: none */
@@ -35,7 +36,7 @@ static bool take(void *context, struct kv_slice part)
     return backup->write_error == 0;
 }
 
-/* Returns: the exit code, told; KV_CTL_DONE where it is whole. */
+/* Returns: the exit code; failures have been reported. KV_CTL_DONE if the backup is complete. */
 static int fetch(struct kv_ctl_call *call, struct backup *backup)
 {
     struct kv_ctl_answer answer = {0};
@@ -63,7 +64,8 @@ static int close_well(FILE *file)
     return fclose(file) == 0 && is_written ? 0 : -1;
 }
 
-/* Not over a file that came meanwhile, unless --force says so. Returns: 0, or -1 and errno. */
+/* Does not replace a file that was created meanwhile, unless --force is given. Returns: 0, or -1
+ * and errno. */
 static int give_name(const struct kv_ctl_call *call, const char *partial, const char *path)
 {
     if (kv_ctl_has(call, KV_CTL_FORCE))

@@ -7,7 +7,7 @@
 #include "wire/json_string.h"
 
 enum {
-    MOST_BYTES = 4 << 20 /* then it is full, however few writes it has */
+    MOST_BYTES = 4 << 20 /* a batch of this size is full, even with few writes */
 };
 
 int kv_ctl_batch_init(struct kv_ctl_batch *batch, struct kv_ctl_call *call, const char *name,
@@ -63,7 +63,7 @@ bool kv_ctl_batch_is_full(const struct kv_ctl_batch *batch)
     return batch->n == batch->most || batch->text.len >= MOST_BYTES;
 }
 
-/* Returns: the exit code, told. */
+/* Returns: the exit code; failures have been reported. */
 static int judge_answer(const struct kv_ctl_batch *batch, uint64_t number, struct kv_slice answer)
 {
     struct kv_slice type, payload;
@@ -82,7 +82,7 @@ static int judge_answer(const struct kv_ctl_batch *batch, uint64_t number, struc
     return KV_CTL_REFUSED;
 }
 
-/* Returns: the worst of the exit codes, told. */
+/* Returns: the most severe of the exit codes; failures have been reported. */
 static int judge(const struct kv_ctl_batch *batch)
 {
     struct kv_slice answers = kv_buffer_slice(&batch->answer.body), answer;

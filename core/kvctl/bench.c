@@ -1,8 +1,8 @@
 /*
- * Each connection is a lane, on which one request follows the other; all lanes are transfers of one
- * libcurl multi handle. `watch` has a lane more, which writes the time, again and again, and the
- * others are event streams that it arrives by. Keys are below a prefix of their own, which is
- * cleared afterwards; they have a time to live, for the case that they cannot be.
+ * Each connection is a lane, on which requests follow each other; all lanes are transfers of one
+ * libcurl multi handle. `watch` has one more lane, which writes the time repeatedly; it reaches the
+ * others as events of their streams. Keys are below a prefix of their own, which is cleared
+ * afterwards; they have a time to live, in case that fails.
  */
 #include "kvctl/bench.h"
 
@@ -51,8 +51,8 @@ struct lane {
     CURL *easy;
     struct curl_slist *headers;
     bool is_writer;
-    bool is_stream; /* its transfer is to last */
-    bool is_open;   /* an event stream that has begun */
+    bool is_stream; /* its transfer does not end by itself */
+    bool is_open;   /* its event stream has begun */
     int64_t began_ns;
     char url[LONGEST_URL];
     struct kv_buffer body;
@@ -69,8 +69,8 @@ struct bench {
     uint64_t random;
     CURLM *multi;
     struct lane *lanes;
-    uint64_t n_open;      /* event streams that have begun */
-    uint64_t n_in_flight; /* requests, but streams */
+    uint64_t n_open;      /* number of event streams that have begun */
+    uint64_t n_in_flight; /* requests other than streams */
     bool is_over;
     struct kv_ctl_spread spread;
     uint64_t n_failed;
@@ -256,7 +256,7 @@ static bool goes_on(const struct bench *bench, int64_t until_ns)
     return now_ns() < until_ns && !kv_ctl_is_interrupted() && bench->n_failed < bench->n_lanes;
 }
 
-/* What was sent last is still waited for: a write must not come after the keys were deleted. */
+/* Waits for the last requests: a write must not come after the keys were deleted. */
 static void drain(struct bench *bench)
 {
     bench->is_over = true;
@@ -265,7 +265,7 @@ static void drain(struct bench *bench)
         turn(bench);
 }
 
-/* The writer begins once all streams are open. */
+/* The writer begins once all streams have begun. */
 static void measure(struct bench *bench)
 {
     int64_t duration_ns = bench->duration_ms * KV_NS_PER_MS;
@@ -302,7 +302,7 @@ static int run_lanes(struct bench *bench)
     return is_ready ? KV_CTL_DONE : kv_ctl_fail(KV_CTL_USAGE, "libcurl cannot be set up for it");
 }
 
-/* ---- keys, before and after ---- */
+/* ---- creating and deleting keys ---- */
 
 typedef void (*append_fn)(struct bench *bench, struct kv_buffer *batch, uint64_t i);
 
@@ -322,7 +322,7 @@ static void append_delete(struct bench *bench, struct kv_buffer *batch, uint64_t
                      (uintmax_t)i);
 }
 
-/* For all keys. Returns: the exit code, told. */
+/* Sends a batch for all keys. Returns: the exit code; failures have been reported. */
 static int for_all_keys(struct bench *bench, append_fn append)
 {
     struct kv_buffer batch = {0};
@@ -346,7 +346,7 @@ static int for_all_keys(struct bench *bench, append_fn append)
     return code;
 }
 
-/* ---- what came of it ---- */
+/* ---- the result ---- */
 
 static void put(const struct bench *bench)
 {
@@ -380,7 +380,7 @@ static int run(struct bench *bench)
         return code;
     put(bench);
     if (kv_ctl_is_interrupted())
-        return KV_CTL_DONE; /* the keys expire */
+        return KV_CTL_DONE; /* the keys will expire */
     if (bench->n_failed != 0)
         return kv_ctl_fail(KV_CTL_REFUSED, "%ju requests failed; the first: %s",
                            (uintmax_t)bench->n_failed, bench->failure.text);

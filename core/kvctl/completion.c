@@ -1,6 +1,6 @@
-/* Keys and names of contexts are asked for while completing, in a second at most; a server that is
- * not there completes nothing. Texts of the tables have no quotes, which shells would take for
- * their own. */
+/* Keys and names of contexts are requested while completing, within a second at most; if the server
+ * cannot be reached, nothing is completed. The texts in the tables have no quotes, which shells
+ * would interpret. */
 #include "kvctl/completion.h"
 
 #include "kvctl/output.h"

@@ -17,7 +17,7 @@ static const char *operand(const struct kv_ctl_call *call, size_t i)
     return call->arguments.operands[i];
 }
 
-/* A file is named from wherever kvctl is run. Returns: 0, or -1 and *reterr. */
+/* Stores absolute file names, as kvctl may run in any folder. Returns: 0, or -1 and *reterr. */
 static int set_file(struct kv_ctl_contexts *contexts, const struct kv_ctl_call *call,
                     enum kv_ctl_option_id option, const char *member, struct kv_error *reterr)
 {
@@ -113,7 +113,7 @@ static void put_json(const struct kv_ctl_contexts *contexts, const char *name, b
                 kv_ctl_contexts_get(contexts, name, "token") != NULL ? "true" : "false");
 }
 
-/* No token is shown. */
+/* Prints a context, without its token. */
 static void put(const struct kv_ctl_call *call, const struct kv_ctl_contexts *contexts,
                 const char *name)
 {

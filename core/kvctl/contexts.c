@@ -23,7 +23,7 @@ static char *print(const char *format, const char *text)
     return out.bytes;
 }
 
-/* Returns: NULL where there is no home. */
+/* Returns: NULL if there is no home folder. */
 static char *find_path(void)
 {
     const char *config = getenv("XDG_CONFIG_HOME");
@@ -33,7 +33,7 @@ static char *find_path(void)
     return home == NULL ? NULL : print("%s/.config/kvctl/contexts.json", home);
 }
 
-/* A hand may have made anything of it. */
+/* The file may have been edited by hand. */
 static bool is_as_written(const json_t *root)
 {
     const json_t *context, *contexts = json_object_get(root, "contexts");
@@ -83,7 +83,7 @@ void kv_ctl_contexts_close(struct kv_ctl_contexts *contexts)
     *contexts = (struct kv_ctl_contexts){0};
 }
 
-/* The folder of the file, and the one above. */
+/* Creates the folder of the file, and the one above. */
 static int make_folders(char *path)
 {
     for (char *at = path + 1; (at = strchr(at, '/')) != NULL; at++) {
@@ -113,7 +113,7 @@ int kv_ctl_contexts_save(const struct kv_ctl_contexts *contexts, struct kv_error
     char *fresh = print("%s.new", contexts->path);
     int result = make_folders(contexts->path);
     if (result == 0)
-        unlink(fresh); /* what an earlier run left */
+        unlink(fresh); /* left by an earlier run */
     if (result == 0 && ((result = write_file(contexts->root, fresh)) != 0 ||
                         (result = rename(fresh, contexts->path)) != 0))
         unlink(fresh);

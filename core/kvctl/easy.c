@@ -36,7 +36,7 @@ static bool set_tls(CURL *easy, const struct kv_ctl_target *target)
            curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
 }
 
-/* SIGPIPE is ignored for the whole program. A path is sent as it is: `..` is part of a key. */
+/* SIGPIPE is ignored in the whole program. A path is sent unchanged: `..` is part of a key. */
 static bool set_connection(CURL *easy, const struct kv_ctl_target *target)
 {
     long silence_s = (long)((target->timeout_ms + MS_PER_S - 1) / MS_PER_S);
@@ -58,7 +58,7 @@ bool kv_ctl_easy_set_up(CURL *easy, const struct kv_ctl_target *target,
                         const char *const *more_headers, struct curl_slist **ret_headers)
 {
     struct curl_slist *headers = NULL;
-    add(&headers, "Expect:"); /* a body is sent at once */
+    add(&headers, "Expect:"); /* the body is sent at once */
     if (target->token != NULL)
         add_token(&headers, target->token);
     for (; more_headers != NULL && *more_headers != NULL; more_headers++)

@@ -14,7 +14,7 @@ static void take_data(struct kv_ctl_events *events, struct kv_slice value)
     events->has_data = true;
 }
 
-/* An empty line: the event is whole. The id counts with an event, and also without one. */
+/* Handles an empty line: the event is complete. Its id counts even if it has no data. */
 static bool dispatch(struct kv_ctl_events *events)
 {
     struct kv_ctl_event event = {.type = kv_buffer_slice(&events->type),

@@ -1,5 +1,5 @@
-/* Page by page, each as of its own moment: what changes meanwhile may be in it or not. A backup is
- * as of one revision. */
+/* Keys are exported page by page, each as of its own moment: changes made meanwhile may be included
+ * or not. A backup is as of one revision. */
 #include "kvctl/export.h"
 
 #include "kvctl/given.h"
@@ -14,7 +14,7 @@ struct exporting {
     struct kv_buffer text;
 };
 
-/* 0 is no expiry: a key whose last millisecond has begun still has one. */
+/* 0 means no expiry, so a key in its last millisecond has 1. */
 static int64_t ttl_of(const struct kv_ctl_entry *entry)
 {
     if (entry->ttl_ms < 0)

@@ -60,8 +60,7 @@ static int get(struct getting *getting, const char *name)
     return put(getting, name);
 }
 
-/* With one key, JSON is an object. Those that are there are printed, whatever others are missing.
- */
+/* With one key, JSON is an object. Existing keys are printed even if others are missing. */
 int kv_ctl_get_run(struct kv_ctl_call *call)
 {
     struct getting getting = {.call = call};

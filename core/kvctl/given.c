@@ -43,8 +43,8 @@ static int read_file(const char *path, struct kv_buffer *out, struct kv_error *r
     return result;
 }
 
-/* The bytes of a value: the argument itself, all of standard input (`-`) or all of a file
- * (`@FILE`). Returns: 0, or -1 and *reterr. */
+/* Reads a value: the argument itself, all of standard input (`-`) or a file (`@FILE`). Returns: 0,
+ * or -1 and *reterr. */
 static int read_value(const char *argument, struct kv_buffer *out, struct kv_error *reterr)
 {
     if (argument[0] == '@')

@@ -1,4 +1,4 @@
-/* The multi interface drives the single transfer, so that a signal ends it at once. */
+/* The multi interface drives the single transfer, so that a signal ends it immediately. */
 #include "kvctl/http.h"
 
 #include <errno.h>
@@ -58,7 +58,7 @@ void kv_ctl_answer_fini(struct kv_ctl_answer *answer)
     kv_buffer_fini(&answer->body);
 }
 
-/* ---- what comes ---- */
+/* ---- receiving ---- */
 
 static size_t take_body(char *bytes, size_t size, size_t n, void *user)
 {
@@ -83,7 +83,7 @@ static bool is_header(struct kv_slice line, struct kv_slice name)
     return line.len > name.len && strncasecmp(line.bytes, name.bytes, name.len) == 0;
 }
 
-/* line: no NUL behind it, but a line end, which no number goes beyond. */
+/* line: not NUL-terminated, but its line end ends any number. */
 static size_t take_header(char *bytes, size_t size, size_t n, void *user)
 {
     static const struct kv_slice etag = {"ETag: \"", 7}, ttl = {"KV-TTL: ", 8};
@@ -96,7 +96,7 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *user)
     return line.len;
 }
 
-/* ---- what is sent ---- */
+/* ---- sending ---- */
 
 static bool set_body(CURL *easy, const struct kv_ctl_request *request)
 {
@@ -129,7 +129,7 @@ static bool set_up(CURL *easy, struct transfer *transfer, const char *url, char 
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, trouble) == CURLE_OK;
 }
 
-/* Returns: how it went; CURLE_ABORTED_BY_CALLBACK where it was interrupted. */
+/* Returns: the result; CURLE_ABORTED_BY_CALLBACK if it was interrupted. */
 static CURLcode perform(CURLM *multi)
 {
     CURLcode result = CURLE_ABORTED_BY_CALLBACK;

@@ -1,4 +1,4 @@
-/* Where a line is refused, no further batch is sent. */
+/* If a line is refused, no further batch is sent. */
 #include "kvctl/import.h"
 
 #include <errno.h>
@@ -52,7 +52,7 @@ static int take_line(struct import *import, struct kv_slice text, struct kv_erro
     return 0;
 }
 
-/* Returns: 1 where a line was taken, 0 at the end, -1 where it is bad, told. */
+/* Returns: 1 if a line was added, 0 at the end, -1 if it is bad, which has been reported. */
 static int next_line(struct import *import)
 {
     struct kv_error error;
@@ -74,7 +74,8 @@ static int next_line(struct import *import)
     return -1;
 }
 
-/* Returns: the exit code, told. What stands before a bad line is still imported. */
+/* Returns: the exit code; failures have been reported. Lines before a bad one are still
+ * imported. */
 static int load(struct import *import)
 {
     int code = KV_CTL_DONE, result = 1;

@@ -16,7 +16,7 @@ static void note(int number)
     int before = errno;
     noted = number;
     ssize_t written = write(wake_fd, &one, sizeof(one));
-    (void)written; /* it fails only when the counter is full, and then it is readable */
+    (void)written; /* it fails only if the counter is full, and then the descriptor is readable */
     errno = before;
 }
 
@@ -29,7 +29,7 @@ void kv_ctl_interrupt_catch(void)
     if (wake_fd < 0)
         return;
     sigemptyset(&action.sa_mask);
-    /* What is ignored, by nohup for example, stays ignored. */
+    /* Signals that are ignored, for example by nohup, stay ignored. */
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(numbers[i], &action, NULL);

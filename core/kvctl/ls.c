@@ -12,7 +12,7 @@ struct ls {
     struct kv_ctl_list list;
 };
 
-/* `revision  ttl  key  value`, as far as asked for, with tabs between. */
+/* Prints `revision  ttl  key  value`, as requested, with tabs between. */
 static void put_text(const struct kv_ctl_call *call, const struct kv_ctl_entry *entry)
 {
     if (kv_ctl_has(call, KV_CTL_LONG)) {

@@ -42,7 +42,7 @@ static int run(struct kv_ctl_call *call)
     return call->verb->is_local ? call->verb->run(call) : run_at_server(call);
 }
 
-/* What the command line says beyond its verb. Returns: 0, or -1 and *reterr. */
+/* Reads the arguments of the verb. Returns: 0, or -1 and *reterr. */
 static int read_call(struct kv_ctl_call *call, char **arguments, struct kv_error *reterr)
 {
     struct kv_ctl_arguments *to = &call->arguments;
@@ -88,7 +88,7 @@ static bool takes_next(const char *text)
     return false;
 }
 
-/* Brings the verb to the front, as common options may stand before it. */
+/* Moves the verb to the front, as common options may come before it. */
 static void move_verb(char **arguments)
 {
     size_t n = 0;

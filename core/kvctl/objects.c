@@ -26,7 +26,7 @@ static int put_object(struct walk *walk, struct kv_slice object)
     return 0;
 }
 
-/* Returns: 0, or -1 where the array is none. */
+/* Returns: 0, or -1 if it is not an array. */
 static int put_objects(struct walk *walk, struct kv_slice array)
 {
     struct kv_json_error error;
@@ -39,7 +39,7 @@ static int put_objects(struct walk *walk, struct kv_slice array)
     return result;
 }
 
-/* Returns: 0, or -1 where the answer is no page. */
+/* Returns: 0, or -1 if the answer is not a page. */
 static int put_page(struct walk *walk)
 {
     const struct kv_json_field fields[] = {{.name = walk->objects->name}, {.name = {"cursor", 6}}};

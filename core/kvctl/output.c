@@ -54,7 +54,8 @@ static bool is_terminal(void)
     return known == 1;
 }
 
-/* JSON itself allows no C0 control but white space; DEL and C1 may stand in strings. */
+/* JSON itself allows no C0 control characters except white space; DEL and C1 may occur in
+ * strings. */
 static size_t append_escaped(struct kv_buffer *out, struct kv_slice rest)
 {
     size_t n = kv_ctl_control_len(rest);

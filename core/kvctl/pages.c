@@ -1,4 +1,4 @@
-/* A page has its keys and its prefixes apart, each in byte order: they are merged. */
+/* A page lists its keys and its prefixes separately, each in byte order: they are merged here. */
 #include "kvctl/pages.h"
 
 #include "wire/json.h"
@@ -8,7 +8,7 @@ enum {
     PAGE_KEYS = 1000 /* a page with values ends at 16 MiB anyway */
 };
 
-/* The elements of one of the two arrays of a page. */
+/* The elements of one of a page's two arrays. */
 struct side {
     struct kv_slice array;
     size_t at;
@@ -23,7 +23,7 @@ struct walk {
     const struct kv_ctl_listing *listing;
     kv_ctl_entry_fn on_entry;
     void *context;
-    uint64_t n_left; /* of the limit; UINT64_MAX: no limit */
+    uint64_t n_left; /* until the limit; UINT64_MAX: no limit */
     struct kv_buffer path, cursor;
     struct kv_ctl_answer answer;
     struct side keys, prefixes;
@@ -49,7 +49,7 @@ enum {
     N_MEMBERS
 };
 
-/* Returns: whether it is an entry. */
+/* Returns: whether the element is valid. */
 static bool read_key(struct side *side)
 {
     static const struct kv_json_field fields[N_MEMBERS] = {
@@ -79,7 +79,7 @@ static bool read_prefix(struct side *side)
            kv_json_unescape(side->element, &side->name) == 0;
 }
 
-/* Goes on to the next element. Returns: false where the page is none. */
+/* Moves to the next element. Returns: false if the page is invalid. */
 static bool step(struct side *side, bool (*read)(struct side *side))
 {
     struct kv_json_error error;
@@ -102,7 +102,7 @@ static bool is_before(const struct side *side, const struct side *other)
            (!other->is_there || kv_slice_compare(side->entry.name, other->entry.name) <= 0);
 }
 
-/* Returns: 1 where the caller has enough, 0 at the end of the page, -1 where the page is none. */
+/* Returns: 1 if the caller wants to stop, 0 at the end of the page, -1 if the page is invalid. */
 static int hand_over(struct walk *walk)
 {
     struct side *keys = &walk->keys, *prefixes = &walk->prefixes;
@@ -118,7 +118,7 @@ static int hand_over(struct walk *walk)
     return is_page ? 0 : -1;
 }
 
-/* ---- asking for it ---- */
+/* ---- requesting a page ---- */
 
 static void append_parameter(struct kv_buffer *path, const char *name, struct kv_slice value)
 {
@@ -161,7 +161,8 @@ static bool read_page(struct walk *walk)
                                         kv_json_unescape(members[2], &walk->cursor) == 0);
 }
 
-/* Returns: the exit code, told; *ret_goes_on: there is another page to ask for. */
+/* Returns: the exit code; failures have been reported. *ret_goes_on: there is another page to
+ * request. */
 static int take_page(struct walk *walk, bool *ret_goes_on)
 {
     write_path(walk);

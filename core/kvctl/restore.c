@@ -1,5 +1,5 @@
-/* The file is read twice: the first time, to check that it is whole and to note deadlines that
- * lines further behind change; the second time, to upload it, or to write what it has. */
+/* The file is read twice: first, to check that it is complete and to note deadlines that later
+ * lines change; then, to upload it, or to write its keys. */
 #include "kvctl/restore.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ struct restore {
     FILE *file;
     char *text; /* getline()'s */
     size_t text_size;
-    uint64_t number; /* of that line: 1, 2, … */
+    uint64_t number; /* number of that line: 1, 2, … */
     struct kv_buffer scratch, key, ttl;
     struct kv_backup_line line;
     struct kv_backup_touches touches;
@@ -42,7 +42,7 @@ struct restore {
 
 /* ---- lines ---- */
 
-/* Returns: the length, without the line feed; -1 at the end, or where it cannot be read: errno. */
+/* Returns: the length, without the line feed; -1 at the end, or with errno if it cannot be read. */
 static ssize_t next_text(struct restore *restore)
 {
     errno = 0;
@@ -53,7 +53,7 @@ static ssize_t next_text(struct restore *restore)
     return restore->text[len - 1] == '\n' ? len - 1 : len;
 }
 
-/* Returns: 0, or -1, told. */
+/* Returns: 0, or -1, which has been reported. */
 static int parse(struct restore *restore, ssize_t len)
 {
     struct kv_error error;
@@ -64,7 +64,7 @@ static int parse(struct restore *restore, ssize_t len)
     return -1;
 }
 
-/* ---- the first time ---- */
+/* ---- the first pass ---- */
 
 static int check_lines(struct restore *restore, struct kv_ctl_whole *whole)
 {
@@ -96,7 +96,7 @@ static int check(struct restore *restore)
     return code;
 }
 
-/* Keys that are there would be lost with the store, or stay beside those of the backup. */
+/* Existing keys would be lost with the store, or remain next to those of the backup. */
 static int check_server(struct restore *restore)
 {
     bool is_live = kv_ctl_has(restore->call, KV_CTL_LIVE);
@@ -112,9 +112,9 @@ static int check_server(struct restore *restore)
     return code;
 }
 
-/* ---- the second time ---- */
+/* ---- the second pass ---- */
 
-/* A key whose time is over goes, as a line before may have brought it. */
+/* A key that has expired is deleted, as an earlier line may have written it. */
 static void add(struct restore *restore)
 {
     const struct kv_backup_line *line = &restore->line;
@@ -144,7 +144,7 @@ static int write_all(struct restore *restore)
     restore->number = 0;
     while (code == KV_CTL_DONE && !kv_ctl_is_interrupted() && (len = next_text(restore)) >= 0) {
         if (parse(restore, len) != 0)
-            return KV_CTL_USAGE; /* it was changed meanwhile */
+            return KV_CTL_USAGE; /* the file was changed meanwhile */
         if (restore->line.kind == KV_BACKUP_END)
             break;
         if (restore->line.kind != KV_BACKUP_TOUCH)

@@ -1,11 +1,10 @@
-/* They are those of GET /metrics, in the text format of Prometheus: `name{label="value"} number`.
- */
+/* The metrics of GET /metrics, in the text format of Prometheus: `name{label="value"} number`. */
 #include "kvctl/stats.h"
 
 #include "kvctl/ask.h"
 #include "kvctl/output.h"
 
-/* A sample. Labels are as they stand, without braces. */
+/* A sample. Labels are unparsed, without braces. */
 struct sample {
     struct kv_slice name, labels, number;
 };
@@ -22,8 +21,8 @@ static struct kv_slice until(struct kv_slice *rest, char end)
     return part;
 }
 
-/* The number stands behind the last blank, as labels may have blanks. Returns: whether it is one.
- */
+/* The number comes after the last blank, as labels may contain blanks. Returns: whether the line is
+ * a sample. */
 static bool read_sample(struct kv_slice line, struct sample *ret)
 {
     size_t at = line.len;
@@ -38,7 +37,7 @@ static bool read_sample(struct kv_slice line, struct sample *ret)
     return true;
 }
 
-/* `a="b",c="d"` as `"a":"b","c":"d"`: names need no escapes, values have those of JSON. */
+/* Writes `a="b",c="d"` as `"a":"b","c":"d"`: names need no escapes, values have those of JSON. */
 static void put_labels(struct kv_slice labels)
 {
     bool is_first = true;
@@ -72,7 +71,7 @@ static bool is_bucket(struct kv_slice name)
            memcmp(name.bytes + name.len - bucket.len, bucket.bytes, bucket.len) == 0;
 }
 
-/* What is 0, and the buckets of histograms, are left out for people. */
+/* Zeros, and the buckets of histograms, are left out for people. */
 static void put_text(const struct sample *sample)
 {
     static const struct kv_slice ours = {"kvserver_", 9};

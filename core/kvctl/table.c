@@ -10,7 +10,7 @@
 
 enum {
     MS_PER_S = 1000,
-    BETWEEN = 2, /* blanks, from column to column */
+    BETWEEN = 2, /* blanks between columns */
     LONGEST_NUMBER = 32
 };
 
@@ -19,7 +19,7 @@ static bool is_number(enum kv_ctl_cell cell)
     return cell == KV_CTL_CELL_NUMBER || cell == KV_CTL_CELL_SPAN;
 }
 
-/* ---- a cell ---- */
+/* ---- cells ---- */
 
 static int append_text(struct kv_buffer *out, struct kv_slice value)
 {
@@ -115,7 +115,7 @@ int kv_ctl_table_add(struct kv_ctl_table *table, struct kv_slice object)
 
 /* ---- printing ---- */
 
-/* Characters, which are as wide as each other for most people's names. */
+/* The width in characters, which is right for most scripts. */
 static size_t width_of(const char *cell)
 {
     size_t n = 0;
@@ -124,7 +124,7 @@ static size_t width_of(const char *cell)
     return n;
 }
 
-/* Returns: where the next row begins. */
+/* Returns: the beginning of the next row. */
 static const char *measure_row(const struct kv_ctl_table *table, const char *cell, size_t *widths)
 {
     for (size_t i = 0; i < table->n_columns; i++) {
@@ -136,7 +136,7 @@ static const char *measure_row(const struct kv_ctl_table *table, const char *cel
     return cell;
 }
 
-/* Numbers stand right in their columns; nothing follows the last cell. */
+/* Numbers are right-aligned; nothing follows the last cell. */
 static void put_cell(const struct kv_ctl_table *table, size_t column, const char *cell,
                      size_t width)
 {

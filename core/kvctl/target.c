@@ -30,7 +30,7 @@ void kv_ctl_target_fini(struct kv_ctl_target *target)
 
 /* ---- tokens ---- */
 
-/* Returns: whether the terminal showed what is typed. */
+/* Returns: whether the terminal echoed input before. */
 static bool hide_input(FILE *file, struct termios *before)
 {
     if (tcgetattr(fileno(file), before) != 0 || (before->c_lflag & ECHO) == 0)
@@ -105,7 +105,7 @@ static int set_unix(struct kv_ctl_target *target, const char *path, struct kv_er
     return 0;
 }
 
-/* Those of WebSockets name the same server. */
+/* URLs of WebSockets name the same server. */
 static const char *scheme_of(const char *scheme)
 {
     if (strcmp(scheme, "ws") == 0)
@@ -121,7 +121,7 @@ static bool has_part(CURLU *parts, CURLUPart part)
     return has;
 }
 
-/* Only the whole host says so: localhost.example.com is anywhere. */
+/* Only the whole host matters: localhost.example.com can be anywhere. */
 static bool is_local(CURLU *parts)
 {
     static const unsigned char loopback[16] = {[15] = 1};
@@ -140,7 +140,7 @@ static bool is_local(CURLU *parts)
     return is;
 }
 
-/* Returns: a text of what is wrong; NULL: nothing. */
+/* Returns: the fault; NULL: none. */
 static const char *judge(CURLU *parts)
 {
     char *scheme = NULL;
@@ -188,7 +188,7 @@ int kv_ctl_target_set_url(struct kv_ctl_target *target, const char *url, struct 
     return set_http(target, url, reterr);
 }
 
-/* ---- where they come from ---- */
+/* ---- sources ---- */
 
 static char *copy(const char *text)
 {
@@ -216,7 +216,7 @@ static int take_environment(struct kv_ctl_target *target, const char *url, struc
     return take_token(target, getenv("KVSERVER_TOKEN"), "KVSERVER_TOKEN", reterr);
 }
 
-/* name: NULL is the one in use. */
+/* name: NULL for the current context. */
 static int look_into_contexts(struct kv_ctl_target *target, const char *name,
                               struct kv_error *reterr)
 {

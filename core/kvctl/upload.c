@@ -12,7 +12,7 @@
 
 enum {
     PART_BYTES = 256 << 10,
-    LONGEST_CHECK_MS = 3600 * 1000 /* of the whole backup, by the server */
+    LONGEST_CHECK_MS = 3600 * 1000 /* for the server to check the whole backup */
 };
 
 #define PATH "/admin/restore"

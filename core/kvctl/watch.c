@@ -1,7 +1,6 @@
-/* The stream is GET /events. It begins after the server's newest revision, which `hello` tells, so
- * that there is a place to resume from before the first change comes. Where there is none (a
- * snapshot broke off), an id that no server gives makes the server reset: nothing is missed in
- * silence. */
+/* The stream is GET /events. It begins after the server's newest revision, from `hello`, so that
+ * there is a position to resume from before the first change. If there is none (a snapshot was
+ * interrupted), an id that the server never uses makes it reset: nothing is missed silently. */
 #include "kvctl/watch.h"
 
 #include <time.h>
@@ -18,7 +17,7 @@
 enum {
     FIRST_PAUSE_MS = 200,
     LONGEST_PAUSE_MS = 5000,
-    LEAST_SILENCE_MS = 90000, /* heartbeats come each 25 s unless configured otherwise */
+    LEAST_SILENCE_MS = 90000, /* heartbeats come every 25 s unless configured otherwise */
     TOO_MANY = 429,
     TIMED_OUT = 408,
     MS_PER_S = 1000,
@@ -29,25 +28,25 @@ static const char no_id[] = "none";
 
 struct watch {
     struct kv_ctl_call *call;
-    struct kv_buffer path; /* of the stream, without where it begins */
+    struct kv_buffer path; /* of the stream, without the position to begin from */
     struct kv_buffer id_line;
     struct kv_ctl_events events;
     uint64_t n_left; /* of --limit; UINT64_MAX: no limit */
     bool shows_synced;
     bool is_connected;
-    bool is_cut_off; /* the stream came as far as to lose its connection */
+    bool is_cut_off; /* the stream had begun before the connection was lost */
     bool is_unauthorized;
     int64_t pause_ms;
 };
 
-/* ---- what comes ---- */
+/* ---- receiving ---- */
 
 static bool is_type(const struct kv_ctl_event *event, const char *type)
 {
     return kv_slice_equals(event->type, kv_slice_of(type));
 }
 
-/* `{"type":"value",` and the members of the payload. */
+/* Prints `{"type":"value",` and the members of the payload. */
 static void put_json(const struct watch *watch, const struct kv_ctl_event *event)
 {
     struct kv_slice rest = {event->data.bytes + 1, event->data.len - 1};
@@ -77,7 +76,7 @@ enum {
     N_MEMBERS
 };
 
-/* `set`, `delete` and `expire` are changes; `value` and `no-value` states. */
+/* `set`, `delete` and `expire` are changes; `value` and `no-value` are states. */
 static void put_text(const struct kv_ctl_event *event)
 {
     static const struct kv_json_field fields[N_MEMBERS] = {
@@ -162,7 +161,7 @@ static bool on_body(void *context, struct kv_slice part)
     return kv_ctl_events_take(&watch->events, part);
 }
 
-/* ---- asking for it ---- */
+/* ---- requesting the stream ---- */
 
 static void append_parameter(struct watch *watch, const char *name, struct kv_slice value)
 {
@@ -209,8 +208,8 @@ static void set_id(struct watch *watch, const char *format, struct kv_slice epoc
     kv_ctl_events_restart(&watch->events);
 }
 
-/* After the newest revision of the server; without one (not every store tells it) just from now on.
- * Returns: the exit code, told. */
+/* Begins after the newest revision of the server; if the store does not report one, just from now
+ * on. Returns: the exit code; failures have been reported. */
 static int begin_now(struct watch *watch)
 {
     struct kv_ctl_answer answer = {0};
@@ -235,7 +234,7 @@ static int begin_now(struct watch *watch)
     return code;
 }
 
-/* Returns: the exit code, told. */
+/* Returns: the exit code; failures have been reported. */
 static int begin(struct watch *watch)
 {
     const struct kv_ctl_arguments *arguments = &watch->call->arguments;
@@ -294,7 +293,8 @@ static bool is_for_good(int status)
     return status / 100 == 4 && status != TOO_MANY && status != TIMED_OUT;
 }
 
-/* Whether a stream that has ended is to be asked for again; otherwise *ret_code, told. */
+/* Whether to request a stream again that has ended; otherwise *ret_code, which has been
+ * reported. */
 static bool is_to_retry(struct watch *watch, bool is_first, enum kv_ctl_outcome outcome,
                         const struct kv_ctl_answer *answer, const struct kv_error *error,
                         int *ret_code)

@@ -9,8 +9,8 @@ enum {
     MARK_LEN = 9
 };
 
-/* How the last line begins, and the one that a server puts in its place if it fails. Other lines
- * begin with the key. */
+/* The beginnings of the last line, and of the line that a server sends instead if it fails. All
+ * other lines begin with the key. */
 static const struct kv_slice marks[] = {{"{\"backup\"", MARK_LEN}, {"{\"error\":", MARK_LEN}};
 
 void kv_ctl_whole_init(struct kv_ctl_whole *whole)
@@ -29,7 +29,7 @@ static bool is_mark(struct kv_slice text)
     return kv_slice_equals(text, marks[0]) || kv_slice_equals(text, marks[1]);
 }
 
-/* One byte of a line's beginning. */
+/* Adds a byte to the beginning of a line. */
 static void hold(struct kv_ctl_whole *whole, char byte)
 {
     kv_buffer_append_char(&whole->held, byte);
@@ -67,7 +67,7 @@ uint64_t kv_ctl_whole_take(struct kv_ctl_whole *whole, struct kv_slice bytes)
     return whole->n_lines - n_before;
 }
 
-/* The server says why it gave up. */
+/* Reports the server's reason for giving up. */
 static int tell_error(struct kv_slice line, struct kv_error *reterr)
 {
     struct kv_slice error = kv_ctl_member(line, KV_SLICE("error"));

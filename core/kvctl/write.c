@@ -17,7 +17,7 @@ enum {
 
 #define MOST_REVISION ((UINT64_C(1) << 53) - 1)
 
-/* A write that is being put together. Owns the buffers, until fini(). */
+/* A write that is being assembled. Owns the buffers, until fini(). */
 struct writing {
     struct kv_ctl_call *call;
     const char *name; /* the key, as given */
@@ -42,7 +42,7 @@ static void add_header(struct writing *writing, const char *line)
     writing->headers[writing->n_headers++] = line;
 }
 
-/* Takes the key and the conditions. Returns: 0, or -1 and *reterr. */
+/* Sets the key and the conditions. Returns: 0, or -1 and *reterr. */
 static int begin(struct writing *writing, struct kv_ctl_call *call, const char *method,
                  const char *name, struct kv_error *reterr)
 {
@@ -65,7 +65,7 @@ static int begin(struct writing *writing, struct kv_ctl_call *call, const char *
     return 0;
 }
 
-/* Digits alone are milliseconds, as on the wire; anything else is judged by the server. */
+/* Digits alone are milliseconds, as in the protocol; the server checks anything else. */
 static void append_ttl(struct kv_buffer *body, const char *ttl)
 {
     bool is_number = *ttl != '\0' && ttl[strspn(ttl, "0123456789")] == '\0';
@@ -75,7 +75,7 @@ static void append_ttl(struct kv_buffer *body, const char *ttl)
         kv_json_append_string(body, kv_slice_of(ttl));
 }
 
-/* Closes the object of the body, after its TTL. */
+/* Appends the TTL and the end of the body's object. */
 static void end_body(struct writing *writing)
 {
     const char *ttl = writing->call->arguments.options[KV_CTL_TTL];
@@ -98,7 +98,7 @@ static int carry_out(struct writing *writing, int accepted)
     return kv_ctl_ask(writing->call, &request, writing->name, accepted, &writing->answer);
 }
 
-/* What was written, for -o json; as text, the value alone if the answer has it. */
+/* Prints the written state for -o json; as text, only the value, if the answer has it. */
 static int put(struct writing *writing, struct kv_slice value)
 {
     struct kv_ctl_call *call = writing->call;
