@@ -1,7 +1,6 @@
 /*
- * Walks a schema and a tree side by side. The schema is found sound before anything else, so
- * that what follows can only find fault with the file. Where it does, the value becomes the
- * default, and the walk goes on.
+ * Walks a schema and a tree side by side. The schema is checked first, so that the rest can only
+ * find faults of the file. A faulty value is replaced by the default, and the walk continues.
  */
 #include "conf/check.h"
 
@@ -24,12 +23,12 @@ enum {
 struct checker {
     struct kv_conf *conf;
     size_t option_size;
-    const struct kv_conf_node *at;     /* the place of what has no node */
-    const struct kv_conf_block *block; /* all of it */
+    const struct kv_conf_node *at;     /* where to report options without a node */
+    const struct kv_conf_block *block; /* the whole block */
     struct kv_path path;
 };
 
-/* node: NULL where a whole block is missing. */
+/* node: NULL if the whole block is missing. */
 static int fault(struct checker *checker, const struct kv_conf_node *node, const char *what)
 {
     const char *path = kv_path_text(&checker->path);
@@ -57,7 +56,7 @@ static void check_value(struct checker *checker, const struct kv_option *option,
                         const struct kv_conf_node *block, const struct kv_conf_node *node,
                         struct kv_option_value *value);
 
-/* A value's default, which the schema's check has found right. */
+/* Sets a value to its default, which the check of the schema has validated. */
 static void set_default(struct checker *checker, const struct kv_option *option,
                         struct kv_option_value *value)
 {
@@ -70,7 +69,7 @@ static void set_default(struct checker *checker, const struct kv_option *option,
         value->string = KV_SLICE("");
 }
 
-/* The scalar of the file. Errors: -1, noted. */
+/* Reads a scalar of the file. Errors: -1, noted. */
 static int read_scalar(struct checker *checker, const struct kv_option *option,
                        const struct kv_conf_node *node, struct kv_option_value *value)
 {
@@ -104,8 +103,8 @@ static void resolve_path(struct checker *checker, const struct kv_option *option
     kv_file_path_remember(checker->conf, &path);
 }
 
-/* Here, and in the functions for the other types, `node` may be NULL or empty: then the default is
- * made. */
+/* Here, and in the functions for the other types, `node` may be NULL or empty: then the value is
+ * the default. */
 static void check_scalar(struct checker *checker, const struct kv_option *option,
                          const struct kv_conf_node *node, struct kv_option_value *value)
 {
@@ -117,7 +116,7 @@ static void check_scalar(struct checker *checker, const struct kv_option *option
         resolve_path(checker, option, node, value);
 }
 
-/* Returns: the node, or NULL where it is of another kind than it has to be, which is noted. */
+/* Returns: the node, or NULL if it has the wrong kind, which is noted. */
 static const struct kv_conf_node *expect(struct checker *checker, const struct kv_conf_node *node,
                                          enum kv_conf_kind kind, const char *expected)
 {
@@ -173,7 +172,7 @@ static void check_map(struct checker *checker, const struct kv_option *option,
     value->list.n = 2 * n;
 }
 
-/* The name that was most likely meant. Returns: NULL where none comes near. */
+/* The name that was most likely meant. Returns: NULL if none is similar. */
 static const char *nearest_name(const struct checker *checker, const struct kv_option *block,
                                 const char *name)
 {
@@ -191,8 +190,8 @@ static bool is_known(const struct checker *checker, const struct kv_option *bloc
     return false;
 }
 
-/* The only field with a member of that name, where it is a block or a list of blocks. Returns:
- * false where there is none, or several. */
+/* The only field, a block or a list of blocks, that has a member of that name. Returns: false if
+ * there is none, or several. */
 static bool find_owner(const struct checker *checker, const struct kv_option *block,
                        const char *name, struct kv_option *ret)
 {
@@ -210,7 +209,7 @@ static bool find_owner(const struct checker *checker, const struct kv_option *bl
     return n == 1;
 }
 
-/* Whether an option of the server has that name beside a module's block. */
+/* Whether the server has an option of that name next to the module's block. */
 static bool is_outer(const struct checker *checker, const struct kv_option *block, const char *name)
 {
     const struct kv_conf_block *all = checker->block;
@@ -220,7 +219,7 @@ static bool is_outer(const struct checker *checker, const struct kv_option *bloc
     return false;
 }
 
-/* The member that is for the options of a module or script. Returns: NULL where there is none. */
+/* The member with the options of a module or script. Returns: NULL if there is none. */
 static const char *inner_name(const struct checker *checker, const struct kv_option *block)
 {
     for (size_t i = 0; block->fields != checker->block->options && i < block->n_fields; i++) {
@@ -231,7 +230,7 @@ static const char *inner_name(const struct checker *checker, const struct kv_opt
     return NULL;
 }
 
-/* The keys that there are, where they are few. */
+/* Appends the known keys, if they are few. */
 static void append_names(const struct checker *checker, const struct kv_option *block,
                          struct kv_buffer *out)
 {
@@ -282,7 +281,8 @@ static void note_unknown_keys(struct checker *checker, const struct kv_option *b
             note_unknown(checker, block, kv_conf_node_child(node, i));
 }
 
-/* Whether one of the unknown keys may have been meant: then it is not missed as well. */
+/* Whether one of the unknown keys may be a misspelling of this one: then it is not reported as
+ * missing. */
 static bool is_misspelt(const struct checker *checker, const struct kv_option *block,
                         const struct kv_conf_node *node, const char *name)
 {
@@ -308,7 +308,8 @@ static void check_member(struct checker *checker, const struct kv_option *block,
     kv_path_leave(&checker->path, mark);
 }
 
-/* Expects a mapping; a text is likely meant for the text that is required in it. */
+/* Expects a mapping. If the file has a text instead, the message suggests the required text
+ * member. */
 static const struct kv_conf_node *expect_mapping(struct checker *checker,
                                                  const struct kv_option *block,
                                                  const struct kv_conf_node *node)
@@ -326,13 +327,13 @@ static const struct kv_conf_node *expect_mapping(struct checker *checker,
     return expect(checker, node, KV_CONF_MAPPING, expected.text);
 }
 
-/* The members of a mapping, aligned with the block's fields. */
+/* Checks the members of a mapping, aligned with the block's fields. */
 static void check_members(struct checker *checker, const struct kv_option *block,
                           const struct kv_conf_node *node, struct kv_option_value *value)
 {
     struct kv_option absent = *block;
     if (expect_mapping(checker, block, node) == NULL && node != NULL) {
-        node = NULL; /* there is no more to be said of it */
+        node = NULL; /* its fault has been noted */
         absent.flags |= KV_OPTION_ABSENT;
     }
     note_unknown_keys(checker, block, node);
@@ -353,7 +354,8 @@ static void check_block(struct checker *checker, const struct kv_option *option,
     check_members(checker, &block, node, value);
 }
 
-/* `node`: the value, perhaps NULL; `block`: what it stands in, where it is missed. */
+/* node: the value, or NULL; block: the block that contains it, at which a missing option is
+ * reported. */
 static void check_value(struct checker *checker, const struct kv_option *option,
                         const struct kv_conf_node *block, const struct kv_conf_node *node,
                         struct kv_option_value *value)

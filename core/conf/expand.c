@@ -1,6 +1,6 @@
 /*
- * One pass from left to right. What a variable holds is appended and never looked at again, so
- * that the environment can bring neither further variables nor structure in.
+ * One pass from left to right. The value of a variable is appended and not examined again, so that
+ * the environment can introduce neither further variables nor structure.
  */
 #include "conf/expand.h"
 
@@ -37,7 +37,7 @@ static bool is_name(struct kv_slice text)
     return true;
 }
 
-/* What stands between the braces: `NAME` or `NAME:-fallback`. */
+/* inside: the text between the braces: `NAME` or `NAME:-fallback`. */
 static int append_variable(struct kv_slice inside, const struct kv_conf_env *env,
                            struct kv_buffer *out, struct kv_error *reterr)
 {
@@ -64,7 +64,7 @@ static int append_variable(struct kv_slice inside, const struct kv_conf_env *env
     return 0;
 }
 
-/* `text` begins with `${`; moves it behind the brace that closes it. */
+/* `text` begins with `${`; advances it past the closing brace. */
 static int append_reference(struct kv_slice *text, const struct kv_conf_env *env,
                             struct kv_buffer *out, struct kv_error *reterr)
 {

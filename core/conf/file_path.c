@@ -1,6 +1,6 @@
 /*
- * A relative path is put behind the folder of the file, which has no links in it, so that leading
- * `..` can be taken off as text. What follows may have links, and stays as it is.
+ * A relative path is appended to the folder of the file, which has no links in it, so leading `..`
+ * can be resolved textually. The rest of the path may contain links, and is not changed.
  */
 #include "conf/file_path.h"
 
@@ -26,7 +26,7 @@ char *kv_file_path_folder(int file, const char *path)
     char *copy = kv_strdup(path);
     const char *folder = dirname(copy);
     char *real = realpath(folder, NULL);
-    if (real == NULL) /* then messages show it as it was given */
+    if (real == NULL) /* then messages show it as given */
         real = kv_strdup(folder);
     free(copy);
     return real;
@@ -48,7 +48,7 @@ static bool begins_with_step(struct kv_slice text, const char *step)
            (text.len == len || text.bytes[len] == '/');
 }
 
-/* Takes `.` and `..` off the front of the text, and for each `..` a folder off the end of `out`. */
+/* Removes leading `.` and `..` from the text, and for each `..` the last folder from `out`. */
 static struct kv_slice take_steps(struct kv_slice text, struct kv_buffer *out)
 {
     for (;;) {
@@ -96,7 +96,7 @@ size_t kv_conf_n_paths(const struct kv_conf *conf)
     return conf->n_paths;
 }
 
-/* Whether they can be used. Errors: errno; `at` then is the path that is at fault. */
+/* Whether paths can be used. Errors: errno, and `at` becomes the offending path. */
 
 static int fail(int code)
 {
@@ -112,7 +112,7 @@ static int check_file_to_read(const char *path)
     return S_ISDIR(status.st_mode) ? fail(EISDIR) : 0;
 }
 
-/* The kernel's own: it says that they may be written in, and yet nothing can be made there. */
+/* Folders of the kernel: they appear to be writable, but nothing can be created in them. */
 static bool is_kernel_folder(const char *path)
 {
     struct statfs status;
@@ -132,13 +132,13 @@ static int check_folder(const char *path)
     return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS);
 }
 
-/* By errno: it, or a folder above it, is not there. */
+/* Whether errno says that the path, or a folder above it, does not exist. */
 static bool is_missing(void)
 {
     return errno == ENOENT || errno == ENOTDIR;
 }
 
-/* Cuts the last part off. */
+/* Removes the last component. */
 static void go_up(char *path)
 {
     char *parent = dirname(path);
@@ -156,14 +156,14 @@ static int check_file_to_write(char *at)
     return check_folder(at);
 }
 
-/* A link that leads nowhere, which keeps a folder from being made. */
+/* Whether it is a dangling link, which prevents creating a folder of that name. */
 static bool is_dead_link(const char *path)
 {
     struct stat status;
     return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
 }
 
-/* Of a folder that is missing, the nearest one above it that is there counts. */
+/* If the folder is missing, checks the nearest existing folder above it. */
 static int check_folder_to_make(char *at)
 {
     struct stat status;
@@ -184,7 +184,7 @@ static int check_use(uint32_t flags, char *at)
     return flags & KV_OPTION_FOLDER ? check_folder_to_make(at) : 0;
 }
 
-/* at: what is at fault: the path, or a folder above it. */
+/* at: the offending path: the path itself, or a folder above it. */
 static void note_fault(struct kv_conf *conf, const struct kv_conf_path *path, const char *at)
 {
     const char *why = strerror(errno);
@@ -203,7 +203,7 @@ static bool is_same_file(const char *a, const char *b)
             one.st_ino == other.st_ino && S_ISREG(one.st_mode));
 }
 
-/* Two that write one file would mix what they write. */
+/* Two parts of the server that write the same file would mix their output. */
 static void note_written_twice(struct kv_conf *conf, size_t i)
 {
     const struct kv_conf_path *path = &conf->paths[i];

@@ -13,7 +13,7 @@ struct findings {
     bool *has_any;
 };
 
-/* Whether it may come from a default that is in the place of something wrong. */
+/* Whether the fault may come from a default that replaces a faulty value. */
 static bool is_doubtful(const struct findings *findings, const struct kv_conf_node *given)
 {
     if (given == NULL)

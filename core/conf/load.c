@@ -1,4 +1,4 @@
-/* Reads a file whole, one byte more than is allowed at most, so that /dev/zero ends as well. */
+/* Reads a whole file, but at most one byte more than is allowed, so that reading /dev/zero ends. */
 #include "conf/load.h"
 
 #include <errno.h>

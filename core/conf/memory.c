@@ -1,6 +1,6 @@
 /*
- * A configuration owns everything it hands out through one list of chunks, so that destroying it
- * needs no walk over the tree and a half-read file leaks nothing. Nodes never change after the
+ * A configuration owns everything that it hands out in one list of chunks, so destroying it needs
+ * no walk over the tree, and an incompletely read file leaks nothing. Nodes never change after the
  * file is read.
  */
 #include "conf/memory.h"
@@ -19,7 +19,7 @@ void *kv_conf_alloc(struct kv_conf *conf, size_t n, size_t size)
 {
     if (n == 0)
         return NULL;
-    size_t len = n * size; /* both bounded by the size of the file and of the schema */
+    size_t len = n * size; /* both are bounded by the size of the file and of the schema */
     struct kv_conf_chunk *chunk = kv_calloc(1, sizeof(*chunk) + len);
     chunk->next = conf->chunks;
     conf->chunks = chunk;

@@ -54,7 +54,7 @@ const struct kv_conf_node *kv_conf_node_find(const struct kv_conf_node *node, co
     return NULL;
 }
 
-/* The child whose key the path begins with. */
+/* The child with the longest key that the path begins with. */
 static const struct kv_conf_node *longest_key(const struct kv_conf_node *node, const char *path)
 {
     const struct kv_conf_node *longest = NULL;
@@ -63,7 +63,7 @@ static const struct kv_conf_node *longest_key(const struct kv_conf_node *node, c
         const char *name = node->children[i]->name;
         size_t len = strlen(name);
         if (len <= longest_len || strncmp(path, name, len) != 0 ||
-            strchr(".[", path[len]) == NULL) /* its end counts, too */
+            strchr(".[", path[len]) == NULL) /* also matches the terminating NUL */
             continue;
         longest = node->children[i];
         longest_len = len;

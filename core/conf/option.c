@@ -1,4 +1,4 @@
-/* Options are read through copies, so that no code but kv_option_at() knows of the stride. */
+/* Options are read through copies, so that only kv_option_at() needs to know the stride. */
 #include "conf/option.h"
 
 struct kv_option kv_option_at(const struct kv_option *options, size_t option_size, size_t i)

@@ -1,8 +1,7 @@
 /*
- * Recursive descent over libyaml's events, the only code that knows libyaml. The reader holds one
- * event, the current one; every read_ function starts at the first event of what it reads and
- * stops at the last. A fault of a value is noted, and reading goes on behind it; one of the
- * structure ends it, and everything unwinds.
+ * Recursive descent over libyaml's events; only this file uses libyaml. The reader holds one event,
+ * the current one; every read_ function starts at the first event of its construct and stops at the
+ * last. After a fault of a value, reading continues; a fault of the structure ends it.
  */
 #include "conf/parse.h"
 
@@ -52,7 +51,7 @@ static int note(struct reader *reader, const char *what)
     return -1;
 }
 
-/* The place of a byte; columns count characters. */
+/* The position of a byte; columns count characters. */
 static struct kv_conf_mark mark_of_byte(struct kv_slice text, size_t at)
 {
     struct kv_conf_mark mark = {1, 1};
@@ -82,14 +81,14 @@ static int syntax_error(struct reader *reader)
                                                      : "the file is not UTF-8 (save it as UTF-8)");
 }
 
-/* On to the next event. */
+/* Moves to the next event. */
 static int advance(struct reader *reader)
 {
     yaml_event_delete(&reader->event);
     return yaml_parser_parse(&reader->parser, &reader->event) ? 0 : syntax_error(reader);
 }
 
-/* Anchors and tags: more of YAML than a configuration needs. */
+/* Anchors and tags are not supported. */
 static void note_extras(struct reader *reader)
 {
     const yaml_event_t *event = &reader->event;
@@ -116,7 +115,7 @@ static void note_extras(struct reader *reader)
         note(reader, "tags (!name) are not supported: a text that begins with ! needs quotes");
 }
 
-/* The text of the current event, a scalar. */
+/* The text of the current event, which is a scalar. */
 static int take_text(struct reader *reader, struct kv_slice *ret_text)
 {
     struct kv_slice text = {.bytes = (const char *)reader->event.data.scalar.value,
@@ -167,7 +166,7 @@ static struct kv_conf_node *read_alias(struct reader *reader)
     return create_node(reader->conf, KV_CONF_FAULTY, here(reader));
 }
 
-/* Children in the making: a chain first, an array once their number is known. */
+/* Children being read: a chain first, an array once their number is known. */
 struct chain {
     struct kv_conf_node *first, **tail;
     size_t n;
@@ -222,7 +221,7 @@ static int read_key(struct reader *reader, struct kv_slice *ret_key)
     return 0;
 }
 
-/* A key and its value. */
+/* Reads a key and its value. */
 static int read_member(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
 {
     struct kv_conf_mark key_mark = here(reader);
@@ -247,7 +246,7 @@ static int compare_members(const void *a_void, const void *b_void)
     return order;
 }
 
-/* Sorts, as a file may hold a hundred thousand keys. */
+/* Sorts the keys, as a file may have a hundred thousand of them. */
 static void note_duplicates(struct reader *reader, const struct kv_conf_node *mapping)
 {
     size_t n = mapping->n_children;
@@ -286,7 +285,7 @@ static int read_mapping(struct reader *reader, unsigned depth, struct kv_conf_no
     return 0;
 }
 
-/* `depth`: how many sequences and mappings are open around it. */
+/* depth: the number of open sequences and mappings around it. */
 static int read_node(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
 {
     note_extras(reader);
@@ -317,25 +316,25 @@ static int read_root(struct reader *reader, struct kv_conf_node **ret_root)
 
 static int read_stream(struct reader *reader, struct kv_conf_node **ret_root)
 {
-    if (advance(reader) != 0 || advance(reader) != 0) /* the start of the stream, what follows */
+    if (advance(reader) != 0 || advance(reader) != 0) /* past the start of the stream */
         return -1;
     if (reader->event.type == YAML_STREAM_END_EVENT)
         return 0;
     if (advance(reader) != 0 || read_root(reader, ret_root) != 0)
         return -1;
-    if (advance(reader) != 0 || advance(reader) != 0) /* the end of the document, what follows */
+    if (advance(reader) != 0 || advance(reader) != 0) /* past the end of the document */
         return -1;
     if (reader->event.type != YAML_STREAM_END_EVENT)
         return note(reader, "a second document (---): a configuration is one");
     return 0;
 }
 
-/* The tree is taken over when the whole file has been read. */
+/* The tree is adopted only when the whole file has been read. */
 int kv_conf_read(struct kv_conf *conf, struct kv_slice text, const struct kv_conf_env *env)
 {
     struct reader reader = {
         .conf = conf,
-        .text = text.len == 0 ? KV_SLICE("") : text, /* libyaml wants no NULL */
+        .text = text.len == 0 ? KV_SLICE("") : text, /* libyaml does not accept NULL */
         .env = env,
     };
     struct kv_conf_node *root = conf->root;

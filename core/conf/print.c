@@ -1,7 +1,7 @@
 /*
- * Block style, one option a line. A printer knows how deep it is and how many dashes of list
- * items are due on the next line, so that `- ` lands before the first line of whatever an item
- * turns out to be. Scalars stay plain only where every character is known to be harmless.
+ * Block style, one option a line. A printer keeps its depth, and the number of list dashes due on
+ * the next line, so that `- ` comes before the first line of an item, whatever that is. Scalars are
+ * plain only if every character is known to be harmless.
  */
 #include "conf/print.h"
 
@@ -19,7 +19,7 @@
 #include "conf/url.h"
 
 enum {
-    STEP = 2 /* spaces a level */
+    STEP = 2 /* spaces per level */
 };
 
 struct printer {
@@ -30,7 +30,7 @@ struct printer {
     struct kv_buffer *out;
 };
 
-/* A value, and where the file gives it (NULL: nowhere). */
+/* A value, and the node that gives it (NULL: none). */
 struct place {
     const struct kv_option_value *value;
     const struct kv_conf_node *node;
@@ -44,7 +44,7 @@ static void append(struct printer *printer, const char *text)
     kv_buffer_append(printer->out, kv_slice_of(text));
 }
 
-/* Opens a line. The dashes take the place of as many steps of the indent. */
+/* Begins a line. Each dash takes the place of one level of indentation. */
 static void begin_line(struct printer *printer)
 {
     size_t spaces = printer->indent - (size_t)printer->dashes * STEP;
@@ -67,7 +67,7 @@ static bool is_plain(struct kv_slice text)
     return true;
 }
 
-/* Whether YAML takes the character within double quotes as it is. */
+/* Whether the character may appear unescaped within YAML's double quotes. */
 static bool is_printable(uint32_t code)
 {
     return !kv_text_is_control(code) && code != 0x2028 && code != 0x2029 && code != 0xfeff &&
@@ -88,7 +88,8 @@ static void append_character(struct kv_buffer *out, uint32_t code, struct kv_sli
         kv_buffer_printf(out, code <= 0xff ? "\\x%02" PRIx32 : "\\u%04" PRIx32, code);
 }
 
-/* As YAML has it: plain or in double quotes. The text is UTF-8, like everything from a file. */
+/* Appends a scalar of YAML: plain or in double quotes. The text is UTF-8, as checked when it was
+ * read. */
 static void append_scalar(struct kv_buffer *out, struct kv_slice text)
 {
     if (is_plain(text)) {
@@ -105,7 +106,7 @@ static void append_scalar(struct kv_buffer *out, struct kv_slice text)
     kv_buffer_append_char(out, '"');
 }
 
-/* A value's text: `${` is written so that it stays what it is. */
+/* Appends a value's text, with `${` escaped. */
 static void append_text(struct kv_buffer *out, struct kv_slice text)
 {
     struct kv_buffer escaped = {0};
@@ -118,7 +119,7 @@ static void append_text(struct kv_buffer *out, struct kv_slice text)
     kv_buffer_fini(&escaped);
 }
 
-/* With as few digits as give the same number back. */
+/* Appends a number with as few digits as preserve its value. */
 static void append_real(struct kv_buffer *out, double real)
 {
     char digits[32];
@@ -167,7 +168,7 @@ static bool has_required(const struct kv_option *block, size_t option_size)
     return false;
 }
 
-/* Trees, and lists of them: the caller prints those. */
+/* Whether the option is a tree, or a list of trees, which the caller prints. */
 static bool is_left_out(const struct kv_option *option, size_t option_size)
 {
     if (option->type != KV_OPTION_LIST)
@@ -189,11 +190,11 @@ static bool has_lines(const struct printer *printer, const struct kv_option *opt
     return false;
 }
 
-/* What stands behind the name where no lines follow. Returns: NULL where lines do. */
+/* The text after the name if the value fits into the line. Returns: NULL if it needs more lines. */
 static const char *short_form(const struct printer *printer, const struct kv_option *option,
                               const struct kv_option_value *value)
 {
-    /* Written out, the block would be given, and what is required in it missing. */
+    /* If the block were written out, it would be given, and its required members missing. */
     if (option->type == KV_OPTION_BLOCK && !value->is_given &&
         has_required(option, printer->option_size))
         return "~";
@@ -202,7 +203,7 @@ static const char *short_form(const struct printer *printer, const struct kv_opt
     return option->type == KV_OPTION_LIST ? "[]" : "{}";
 }
 
-/* A default is no secret. */
+/* Whether the value contains a secret; a default does not. */
 static bool has_secret(const struct kv_option *option, const struct kv_option_value *value)
 {
     if (option->flags & KV_OPTION_URL)
@@ -210,7 +211,7 @@ static bool has_secret(const struct kv_option *option, const struct kv_option_va
     return value->is_given && (option->flags & KV_OPTION_SECRET) != 0;
 }
 
-/* Of a URL all but its login is shown. */
+/* Of a URL, only the login is hidden. */
 static void append_hidden(struct kv_buffer *out, const struct kv_option *option,
                           const struct kv_option_value *value)
 {
@@ -226,7 +227,7 @@ static void append_hidden(struct kv_buffer *out, const struct kv_option *option,
     kv_buffer_fini(&url);
 }
 
-/* What may be secret is printed with its variables, if it has any. */
+/* Appends a given value; one that may be secret, with its references to variables. */
 static void append_given(struct printer *printer, const struct kv_option *option,
                          struct place place)
 {
@@ -249,7 +250,7 @@ static void end_line(struct printer *printer, const char *doc)
     kv_buffer_append_char(printer->out, '\n');
 }
 
-/* What fits into the line. Returns: whether lines have to follow. */
+/* Appends a value that fits into the line. Returns: whether more lines have to follow. */
 static bool append_short(struct printer *printer, const struct kv_option *option,
                          struct place place, const char *space)
 {

@@ -1,6 +1,6 @@
 /*
- * One small parser a type, in a table. They say what they read, or that they cannot; what the
- * operator is told is put together in one place.
+ * A parser for each type, in a table. The parsers only return a value or a fault; the messages are
+ * composed in one place.
  */
 #include "conf/scalar.h"
 
@@ -14,12 +14,12 @@
 #include "conf/units.h"
 #include "conf/url.h"
 
-/* The largest time in milliseconds that JSON numbers hold exactly. */
+/* The largest number of milliseconds that JSON numbers represent exactly. */
 #define MAX_DURATION_MS ((INT64_C(1) << 53) - 1)
 
-/* Sets the member of the value that the type has.
- * Errors: -1, with *ret_what a constant text that reads on after the quoted text, or left alone
- * where there is no more to say than that it `is not …` what the table calls the type. */
+/* Sets the member of the value for the type.
+ * Errors: -1, with *ret_what a constant text that continues a sentence after the quoted text; or
+ * unchanged, if it only `is not …` the kind of value in the table. */
 typedef int (*scalar_fn)(const struct kv_option *option, struct kv_slice text,
                          struct kv_option_value *value, const char **ret_what);
 
@@ -68,7 +68,7 @@ static size_t count_digits(const char *text)
     return n;
 }
 
-/* [+-] digits [. digits] [e [+-] digits]: what strtod() takes, but for hexadecimal, infinity and
+/* [+-] digits [. digits] [e [+-] digits]: the syntax of strtod(), without hexadecimal, infinity and
  * not-a-number. */
 static bool is_decimal(const char *text)
 {
@@ -89,7 +89,7 @@ static bool is_decimal(const char *text)
     return *text == '\0';
 }
 
-/* The program never leaves the locale "C", so that strtod() reads a point. */
+/* The program stays in the locale "C", so strtod() expects a point. */
 static int parse_real(const struct kv_option *option, struct kv_slice text,
                       struct kv_option_value *value, const char **ret_what)
 {
@@ -137,14 +137,14 @@ static int parse_string(const struct kv_option *option, struct kv_slice text,
     return 0;
 }
 
-/* Without a path there is none, unless there has to be one. */
+/* Whether the option must not be empty. */
 static bool is_needed(const struct kv_option *option)
 {
     return (option->flags & KV_OPTION_REQUIRED) != 0 ||
            (option->fallback != NULL && *option->fallback != '\0');
 }
 
-/* Only shells expand `~`; the server would make a folder of that name. */
+/* Only shells expand `~`; the server would create a folder of that name. */
 static int parse_path(const struct kv_option *option, struct kv_slice text,
                       struct kv_option_value *value, const char **ret_what)
 {
@@ -198,7 +198,7 @@ void kv_scalar_append_kind(const struct kv_option *option, struct kv_buffer *out
     append_keyword(option, out);
 }
 
-/* The text for a message; a secret is not quoted. */
+/* The text for a message; secrets are not quoted. */
 static struct kv_shown show(const struct kv_option *option, struct kv_slice text)
 {
     if (option->flags & KV_OPTION_SECRET)

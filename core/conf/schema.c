@@ -1,6 +1,6 @@
 /*
- * A walk over the schema; the path says where it is. Whatever passes, the rest of this folder
- * takes for granted.
+ * Walks the schema with its path. The rest of this folder relies on everything that this check
+ * accepts.
  */
 #include "conf/schema.h"
 
@@ -51,7 +51,7 @@ static int check_numbers(struct walk *walk, const struct kv_option *option)
     return 0;
 }
 
-/* What an option is where the file says nothing. */
+/* Checks the value that an option has if the file does not give it. */
 static int check_default(struct walk *walk, const struct kv_option *option)
 {
     struct kv_error what;
@@ -73,7 +73,7 @@ static int check_default(struct walk *walk, const struct kv_option *option)
 
 static int check_fields(struct walk *walk, const struct kv_option *option);
 
-/* `doc` ends up in a comment of the printed configuration. */
+/* `doc` appears in a comment of the printed configuration. */
 static bool is_one_line(const char *doc)
 {
     struct kv_slice rest = kv_slice_of(doc);

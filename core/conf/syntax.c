@@ -1,14 +1,15 @@
-/* A few faults are recognised by the characters around the place, the others by libyaml's text. */
+/* A few faults are recognised by the characters around their position, the others by libyaml's
+ * text. */
 #include "conf/syntax.h"
 
 #include "conf/fault.h"
 #include "conf/text.h"
 #include "conf/tree.h"
 
-/* In the place of libyaml's texts, where these help somebody who does not know its grammar. */
+/* Replacements of libyaml's texts, for readers who do not know YAML's grammar. */
 static const struct {
     const char *problem, *said;
-    bool is_at_context; /* the place where it began tells more */
+    bool is_at_context; /* the position where the construct began is more helpful */
 } texts[] = {
     {"mapping values are not allowed in this context",
      "a colon is not expected here: is the line indented as its neighbours are? (a value with \": "
@@ -36,7 +37,7 @@ static const struct {
      "a text that begins with * or & needs quotes", true},
 };
 
-/* The text from a place on; empty where there is none. */
+/* The text from a position on; empty if there is none. */
 static struct kv_slice text_at(struct kv_slice text, struct kv_conf_mark mark)
 {
     size_t at = 0;
@@ -48,19 +49,19 @@ static struct kv_slice text_at(struct kv_slice text, struct kv_conf_mark mark)
     return (struct kv_slice){text.bytes + at, text.len - at};
 }
 
-/* `{` behind `$`, which begins a mapping where quotes are missing. */
+/* Whether a `{` follows a `$`, which begins a mapping if quotes are missing. */
 static bool is_variable(struct kv_slice text, struct kv_slice rest)
 {
     return rest.len > 0 && rest.bytes[0] == '{' && rest.bytes > text.bytes && rest.bytes[-1] == '$';
 }
 
-/* What a text goes on behind. */
+/* Whether a character after this one continues a word. */
 static bool is_in_word(char before)
 {
     return before != ' ' && before != '\t' && before != '\n' && strchr("[]{},:", before) == NULL;
 }
 
-/* rest: behind the `$`. */
+/* rest: the text after the `$`. */
 static int fault_variable(struct kv_conf *conf, struct kv_conf_mark mark, struct kv_slice rest)
 {
     const char *end = memchr(rest.bytes, '}', rest.len);

@@ -1,10 +1,10 @@
 /*
- * A strict decoder, one code point a call: overlong forms, surrogates and what lies above U+10FFFF
- * are refused (RFC 3629, section 4).
+ * A strict decoder, one code point a call: overlong forms, surrogates and code points above
+ * U+10FFFF are refused (RFC 3629, section 4).
  */
 #include "conf/text.h"
 
-/* How many bytes a code point takes that begins with this one; 0 where none does. */
+/* The length of a code point with this lead byte; 0 if it is none. */
 static size_t length_of(unsigned char lead)
 {
     if (lead < 0x80)

@@ -20,7 +20,7 @@ struct unit {
     int64_t factor;
 };
 
-/* The largest first, up to plain bytes; B is read, but not written. */
+/* The largest unit first, down to plain bytes; B is accepted, but not written. */
 static const struct unit sizes[] = {
     {"TiB", INT64_C(1) << 40},
     {"TB", INT64_C(1000000000000)},
@@ -52,7 +52,7 @@ static const struct unit *find_size_unit(struct kv_slice name)
     return NULL;
 }
 
-/* The digits at the start of the text. */
+/* Takes the digits off the start of the text. */
 static struct kv_slice take_digits(struct kv_slice *text)
 {
     struct kv_slice digits = {.bytes = text->bytes, .len = 0};
@@ -129,7 +129,7 @@ int kv_size_parse(struct kv_slice text, int64_t *ret_bytes, const char **ret_wha
     return 0;
 }
 
-/* Zero is whole in every unit, and written without. */
+/* Zero is whole in every unit, and written without one. */
 static void append_with_unit(const struct unit *units, int64_t number, struct kv_buffer *out)
 {
     while (units->factor > 1 && number % units->factor != 0)

@@ -1,6 +1,6 @@
 #include "conf/url.h"
 
-/* The authority ends at the path, the query or the fragment; a password may have an `@` itself. */
+/* The authority ends at the path, the query or the fragment; a password may contain an `@`. */
 struct kv_slice kv_url_login(struct kv_slice url)
 {
     const char *scheme = strstr(url.bytes, "://");

@@ -1,14 +1,15 @@
 /*
- * The turn, and the sleep between turns. Invariant: whoever adds work from another thread first
- * makes it visible and then calls kv_loop_wake(); the loop first announces its sleep (`is_awake`
- * false) and then looks for work. Both are sequentially consistent, so one of the two sees the
- * other, and no wake-up is lost; and while the loop is awake a wake-up costs no system call.
+ * The turn, and the sleep between turns. Invariant: a thread that adds work first makes it visible
+ * and then calls kv_loop_wake(); the loop first announces its sleep (`is_awake` false) and then
+ * looks for work. Both are sequentially consistent, so one of the two sees the other, and no
+ * wake-up is lost; and while the loop is awake a wake-up costs no system call.
  *
  * Answers are written by the stages, outside of libh2o's own run. The call-backs of writes that
- * completed at once are run right behind them (finish_writes()). Left to the next run, they would
- * come after it has looked at what each socket waits for: a connection that does not read and is
- * writing, as it is between its answer and its next request, would be polled for writing and then
- * again for reading: two system calls and a turn of the loop more for each request.
+ * completed at once are run right after them (finish_writes()). If they were left to the next run,
+ * they would come after libh2o has decided what to poll each socket for: a connection that does not
+ * read and is writing, as it is between its answer and its next request, would be polled for
+ * writing and then again for reading: two more system calls and one more turn of the loop for each
+ * request.
  */
 #include "loop/loop.h"
 
@@ -28,8 +29,8 @@ struct kv_loop {
     h2o_evloop_t *evloop;
     const struct kv_clock *clock;
     uint32_t index;
-    int64_t began_ns;  /* when the turn's work began; 0: it has not */
-    uint32_t n_inputs; /* that it has read so far */
+    int64_t began_ns;  /* when the turn's work began; 0: not yet */
+    uint32_t n_inputs; /* inputs read so far */
     int64_t now_ms;
     int64_t ended_ns; /* when the last turn ended */
     struct kv_histogram turns;
@@ -53,7 +54,7 @@ static void on_woken(h2o_socket_t *waker, const char *err)
     (void)err;
     uint64_t count;
     ssize_t got = read(h2o_socket_get_fd(waker), &count, sizeof(count));
-    (void)got; /* EAGAIN is fine: it was only to end the sleep */
+    (void)got; /* EAGAIN is fine: the write only had to end the sleep */
 }
 
 static void look_at_clock(struct kv_loop *loop)
@@ -70,7 +71,7 @@ void kv_loop_begin_work(struct kv_loop *loop)
         look_at_clock(loop);
 }
 
-/* Where there was a single input, it has just looked at the clock. */
+/* With a single input, the clock has just been read. */
 static void begin_turn(struct kv_loop *loop)
 {
     if (loop->n_inputs != 1)
@@ -79,7 +80,7 @@ static void begin_turn(struct kv_loop *loop)
     loop->has_taken_long = false;
 }
 
-/* The sleep that follows is reckoned from the same look at the clock. */
+/* The following sleep is computed from the same reading of the clock. */
 static void end_turn(struct kv_loop *loop)
 {
     loop->ended_ns = loop->clock->now_ns(loop->clock);
@@ -129,7 +130,7 @@ void kv_loop_destroy(struct kv_loop *loop)
     if (loop == NULL)
         return;
     h2o_socket_close(loop->waker);
-    h2o_evloop_run(loop->evloop, 0); /* frees the sockets that were closed */
+    h2o_evloop_run(loop->evloop, 0); /* frees the closed sockets */
     h2o_evloop_destroy(loop->evloop);
     kv_heap_fini(&loop->timers);
     free(loop);
@@ -195,7 +196,7 @@ void kv_loop_wake(struct kv_loop *loop)
         return;
     uint64_t one = 1;
     ssize_t written = write(h2o_socket_get_fd(loop->waker), &one, sizeof(one));
-    (void)written; /* it fails only when the counter is full, and then the loop wakes anyway */
+    (void)written; /* it fails only if the counter is full, and then the loop wakes anyway */
 }
 
 void kv_loop_stop(struct kv_loop *loop)
@@ -270,7 +271,7 @@ static void settle_stages(struct kv_loop *loop)
     }
 }
 
-/* When the next turn has to begin; a past time for at once. */
+/* The time when the next turn has to begin; a past time for at once. */
 static int64_t next_turn_ms(struct kv_loop *loop)
 {
     if (loop->evloop->_pending_as_server != NULL || loop->evloop->_pending_as_client != NULL ||
@@ -305,7 +306,7 @@ static void finish_writes(struct kv_loop *loop)
 
 static void run_turn(struct kv_loop *loop, int32_t wait_ms)
 {
-    /* -1 is EINTR, or an epoll_ctl that failed for one socket: the turn goes on. */
+    /* -1 is EINTR, or an epoll_ctl that failed for one socket: the turn continues. */
     (void)h2o_evloop_run(loop->evloop, wait_ms);
     atomic_store(&loop->is_awake, true);
     begin_turn(loop);
@@ -322,7 +323,7 @@ void kv_loop_turn(struct kv_loop *loop)
     run_turn(loop, 0);
 }
 
-/* For whoever looks at the process from outside, as by `top -H`. */
+/* For tools that show threads, such as `top -H`. */
 static void name_thread(const struct kv_loop *loop)
 {
     char name[16];
@@ -338,7 +339,7 @@ void kv_loop_run(struct kv_loop *loop)
         atomic_store(&loop->is_awake, false);
         run_turn(loop, milliseconds_until(loop, next_turn_ms(loop)));
     }
-    while (!kv_inbox_is_empty(&loop->posts)) { /* what came with the stop */
+    while (!kv_inbox_is_empty(&loop->posts)) { /* posts that came with the stop */
         loop->has_taken_long = false;
         run_posts(loop);
     }

@@ -1,6 +1,6 @@
 /*
- * A queue for each lane, under one lock, which is held for a push or a pop only. A thread is added
- * where a job finds none idle; idle ones stay.
+ * A queue for each lane, under one lock, which is held only to push or pop. A thread is added when
+ * a job finds none idle; idle threads stay.
  */
 #include "loop/workers.h"
 
@@ -12,8 +12,8 @@
 #include "base/mem.h"
 
 struct lane_kind {
-    size_t below; /* jobs of fewer bytes */
-    int niceness; /* above that of the loops */
+    size_t below; /* for jobs with fewer bytes */
+    int niceness; /* relative to the loops */
 };
 
 static const struct lane_kind lane_kinds[] = {
@@ -60,7 +60,8 @@ struct kv_workers *kv_workers_create(uint32_t n_threads)
     return workers;
 }
 
-/* A store takes milliseconds to copy a long text, so a turn of the loop ends one of them. */
+/* A store takes milliseconds to copy a long text, so a turn of the loop finishes only one of
+ * them. */
 static void on_post(struct kv_post *post)
 {
     struct kv_job *job = KV_CONTAINER(post, struct kv_job, post);
@@ -77,7 +78,7 @@ static void run_job(struct kv_job *job)
     kv_loop_post(job->loop, &job->post);
 }
 
-/* Returns: NULL where the thread is to end. */
+/* Returns: NULL if the thread has to end. */
 static struct kv_job *next_job(struct lane *lane)
 {
     struct kv_workers *workers = lane->workers;
@@ -97,21 +98,21 @@ static void *work(void *argument)
     struct lane *lane = argument;
     struct kv_job *job;
     (void)pthread_setname_np(pthread_self(), "worker");
-    /* Linux gives each thread a niceness of its own. A failure costs latency only. */
+    /* On Linux each thread has its own niceness. A failure only costs latency. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + lane->niceness);
     while ((job = next_job(lane)) != NULL)
         run_job(job);
     return NULL;
 }
 
-/* Under the lock. Signals are blocked on the loops' threads, and so on this one. */
+/* Under the lock. The loops' threads block signals, so this thread does as well. */
 static void add_thread(struct lane *lane)
 {
     if (pthread_create(&lane->threads[lane->n_threads], NULL, work, lane) == 0)
         lane->n_threads++;
 }
 
-/* Under the lock. Returns: whether some thread will run the job. */
+/* Under the lock. Returns: whether a thread will run the job. */
 static bool enqueue(struct lane *lane, struct kv_job *job)
 {
     if (lane->n_jobs >= lane->n_idle && lane->n_threads < lane->workers->max_threads)

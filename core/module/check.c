@@ -1,7 +1,7 @@
 /*
- * The check of a module's identity: a row of refusals, each of which may read only what the ones
- * before it have made safe to read. So the order matters: version, sizes, kind, texts,
- * capabilities, options, and the table of functions last. What a kind demands is a table here.
+ * The check of a module's identity: a series of refusals, each of which may read only data that the
+ * previous ones have validated. So the order matters: version, sizes, kind, texts, capabilities,
+ * options, and the table of functions last. The requirements of each kind are in a table here.
  */
 #include "module/check.h"
 
@@ -9,15 +9,15 @@
 
 #include "base/mem.h"
 
-/* Where the member ends: the size of a struct in the version that ended with it. */
+/* The end of the member: the size of a struct whose version ended with it. */
 #define END_OF(type, member) (offsetof(type, member) + sizeof(((type *)NULL)->member))
 
-/* The sizes of ABI 1.0: the least that a module of this major can bear. */
+/* The sizes of ABI 1.0: the minimum for a module of this major. */
 #define FIRST_MODULE_SIZE END_OF(struct kv_module, ops)
 #define FIRST_OPTION_SIZE END_OF(struct kv_option, doc)
 
-/* A function that a module must have: always, or where it claims the capability; if it was built
- * for an ABI that knows of it. */
+/* A function that a module must have: always, or if it claims the capability; but only if it was
+ * built for an ABI that has the function. */
 struct slot {
     const char *name;
     size_t offset;

@@ -1,8 +1,8 @@
 /*
- * The loader: from a name to a path, from a path to a shared object, from its one exported
- * function to an identity that passed the checks (check.c). A loaded module owns copies of the
- * identity and of the table, so that nobody reads beyond what the module's build knew; the texts,
- * the schema and the functions stay in the shared object, and die with it.
+ * The loader: from a name to a path, from a path to a shared object, from its one exported function
+ * to an identity that passed the checks (check.c). A loaded module owns copies of the identity and
+ * of the table, so that callers never read beyond the end of the module's own structs; the texts,
+ * the schema and the functions stay in the shared object, until it is unloaded.
  */
 #include "module/module.h"
 
@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "module/check.h"
 
-/* What a caller sees, with the memory behind it. */
+/* The part that callers see, and the memory for it. */
 struct loaded {
     struct kv_loaded_module module;
     struct kv_module_facts facts;
@@ -93,7 +93,7 @@ static bool has_module(const char *folder, enum kv_module_kind kind, const char 
     return is_there;
 }
 
-/* Returns: the name of another kind that has a module of that name; NULL where none has. */
+/* Returns: the name of another kind that has a module of that name; NULL if none has. */
 static const char *other_kind_of(const char *folder, enum kv_module_kind kind, const char *name)
 {
     static const enum kv_module_kind kinds[] = {KV_MODULE_STORE, KV_MODULE_TTL, KV_MODULE_SINK};
@@ -146,7 +146,7 @@ static int refuse_missing(const char *folder, enum kv_module_kind kind, const ch
     return -1;
 }
 
-/* Returns: NULL and *reterr where it is no shared object or lacks a library. */
+/* Returns: NULL and *reterr if it is not a shared object or lacks a library. */
 static void *open_object(const char *path, struct kv_error *reterr)
 {
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);

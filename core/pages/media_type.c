@@ -46,7 +46,7 @@ static const struct {
     {"vtt", "text/vtt; charset=utf-8"},
 };
 
-/* Behind the last dot of the name; empty where it has none. */
+/* The part after the last dot of the name; empty if it has none. */
 static struct kv_slice extension_of(struct kv_slice path)
 {
     for (size_t i = path.len; i > 0 && path.bytes[i - 1] != '/'; i--)

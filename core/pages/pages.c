@@ -12,7 +12,7 @@
 #include "loop/workers.h"
 
 enum {
-    MOST_THREADS = 4 /* that wait for the disk at a time */
+    MOST_THREADS = 4 /* threads that wait for the disk at a time */
 };
 
 struct kv_pages {
@@ -20,8 +20,8 @@ struct kv_pages {
     struct kv_workers *workers;
 };
 
-/* A page, and what is under way for it. The worker has all of it while `is_busy`, but for the
- * members that say so. */
+/* A page, and the work in progress for it. While `is_busy`, it belongs to the worker, except for
+ * the members marked as the loop's. */
 struct page {
     struct kv_page_file base;
     struct kv_job job;
@@ -30,8 +30,8 @@ struct page {
     kv_page_file_fn on_read;
     struct kv_charge charge; /* for the bytes; the loop's */
     bool is_busy;            /* the loop's */
-    bool is_closed;          /* the loop's: it is freed when nothing is under way */
-    int file;                /* -1: none is open */
+    bool is_closed;          /* the loop's: it is freed when no work is in progress */
+    int file;                /* -1: not open */
     uint64_t offset;
     size_t len;
     char *bytes;
@@ -40,19 +40,19 @@ struct page {
 
 /* ---- the folder ---- */
 
-/* Not blocking, as it may turn out to be a pipe. */
+/* Opens without blocking, as it may turn out to be a pipe. */
 static int open_beneath(int folder, const char *path)
 {
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     int file;
-    do /* a rename while the kernel walks */
+    do /* repeated after a rename during the kernel's walk */
         file = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
     while (file < 0 && (errno == EAGAIN || errno == EINTR));
     return file;
 }
 
-/* Whether the kernel can do that at all. */
+/* Whether the kernel supports this. */
 static int try_folder(int folder, const char *path, struct kv_error *reterr)
 {
     int file = open_beneath(folder, ".");
@@ -118,7 +118,7 @@ static void close_file(struct page *page)
     page->file = -1;
 }
 
-/* Reads up to `len` bytes from `offset` on. Returns: how many there were; -1 for a failure. */
+/* Reads up to `len` bytes from `offset` on. Returns: how many there were; -1 if it fails. */
 static ssize_t read_bytes(struct page *page)
 {
     size_t n = 0;
@@ -135,7 +135,7 @@ static ssize_t read_bytes(struct page *page)
     return (ssize_t)n;
 }
 
-/* A file that has become shorter since it was opened ends where it ends, if it is read at once. */
+/* If a file is read at once, and has become shorter since it was opened, it ends where it ends. */
 static void read_part(struct page *page)
 {
     bool is_all = page->base.size <= KV_FILE_PART;
