@@ -12,8 +12,7 @@ struct kv_conf_node;
 /* A block of the file and the schema that it has to match. */
 struct kv_conf_block {
     const struct kv_conf_node *node; /* a mapping; NULL or empty: every option has its default */
-    const struct kv_conf_node
-        *at;          /* where to report missing options if `node` is NULL; may be NULL */
+    const struct kv_conf_node *at;   /* the place of options that node, if NULL, lacks; or NULL */
     const char *path; /* the block's name in messages ("storage.rocksdb"); "" for the root */
     const struct kv_option *options;
     size_t n_options;

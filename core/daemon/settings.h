@@ -19,9 +19,8 @@
 struct kv_configured_module {
     struct kv_loaded_module *module;
     const struct kv_option_value *options;
-    struct kv_conf_block
-        block;      /* of the options; `at` is where the file names the module, or NULL */
-    bool is_faulty; /* it must not be opened with these options */
+    struct kv_conf_block block; /* of the options; `at`: where the file names the module, or NULL */
+    bool is_faulty;             /* it must not be opened with these options */
     size_t first_path, end_path; /* of its options, for kv_conf_check_paths() */
 };
 

@@ -32,8 +32,7 @@ struct kv_http_config {
     bool has_fast_path; /* plain requests are served without libh2o (fast.h) */
     bool has_deflate;   /* WebSockets may be compressed (wire/deflate_offer.h) */
     enum kv_console console;
-    const struct kv_slice
-        *origins; /* patterns (wire/host_pattern.h), in addition to this machine's origins */
+    const struct kv_slice *origins; /* patterns (wire/host_pattern.h), besides this machine's */
     size_t n_origins;
     const struct kv_slice *hosts; /* patterns of hosts that requests may name while the server
                                      listens on loopback only */

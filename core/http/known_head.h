@@ -50,9 +50,8 @@ struct kv_known_heads {
 /* The memory of one connection. */
 struct kv_head_memory {
     struct kv_known_heads *known;
-    const struct kv_known_head
-        *usual;            /* the head of its last request, unless it was replaced since */
-    struct kv_slice token; /* the token of its last request; empty: none */
+    const struct kv_known_head *usual; /* that of its last request, unless replaced since */
+    struct kv_slice token;             /* the token of its last request; empty: none */
 };
 
 static inline struct kv_head_memory kv_head_memory_of(struct kv_known_heads *known)

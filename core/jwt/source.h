@@ -28,10 +28,9 @@ struct kv_jwt_watch {
 };
 
 struct kv_jwt_place {
-    struct kv_slice keys; /* the path of a JWK Set, or its https URL; NUL-terminated */
-    struct kv_slice
-        ca_file; /* for the URL; empty: the certificate authorities that the system trusts */
-    struct kv_slice secret; /* instead of keys */
+    struct kv_slice keys;    /* the path of a JWK Set, or its https URL; NUL-terminated */
+    struct kv_slice ca_file; /* for the URL; empty: the authorities that the system trusts */
+    struct kv_slice secret;  /* instead of keys */
 };
 
 bool kv_jwt_place_is_url(struct kv_slice keys);

@@ -90,8 +90,7 @@ struct kv_keyspace_parts {
     struct kv_slow_log *slow_log; /* NULL: none */
     struct kv_loader *loader;     /* NULL: none */
     struct kv_workers *workers;   /* NULL: none. They end before kv_keyspace_finish() */
-    struct kv_access
-        *access; /* its rules judge clients; NULL: there are no rules, and rights never change */
+    struct kv_access *access; /* its rules judge clients; NULL: no rules, and rights never change */
     struct kv_budget *budget; /* of the memory of all clients; NULL: no limit */
 };
 

@@ -38,10 +38,9 @@ enum kv_page_file_status {
 struct kv_page_file {
     enum kv_page_file_status status;
     uint64_t size;
-    int64_t modified_ns; /* since 1970 */
-    struct kv_slice
-        part;   /* the part that was read last; all of a file of up to KV_FILE_PART bytes */
-    void *user; /* the caller's */
+    int64_t modified_ns;  /* since 1970 */
+    struct kv_slice part; /* the last part read; all of a file of up to KV_FILE_PART bytes */
+    void *user;           /* the caller's */
 };
 
 typedef void (*kv_page_file_fn)(struct kv_page_file *page);

@@ -47,10 +47,9 @@ struct kv_script_state {
         int n_parameters;
     } hooks[KV_N_HOOKS];
     int progress; /* a reference to the last result of on_start(); LUA_NOREF: none */
-    struct kv_script_call *running; /* the call whose Lua code is running; NULL: none */
-    struct kv_script_faults
-        *faults;                  /* of options, while it is loaded; NULL: they are not collected */
-    struct kv_error *first_fault; /* while it is loaded; empty: none */
+    struct kv_script_call *running;  /* the call whose Lua code is running; NULL: none */
+    struct kv_script_faults *faults; /* of options, while it is loaded; NULL: not collected */
+    struct kv_error *first_fault;    /* while it is loaded; empty: none */
     struct kv_buffer scratch;
     struct kv_slice protected[KV_SCRIPT_PROTECTED]; /* prefixes of keys that clients cannot write */
     size_t n_protected;

@@ -12,8 +12,8 @@
 #include "wire/http_text.h"
 
 enum {
-    KV_CHUNKED_MOST_OVERHEAD =
-        16 << 10, /* bytes of extensions beyond those of data, and of trailers */
+    KV_CHUNKED_MOST_OVERHEAD = 16 << 10, /* bytes of extensions beyond those of data, and of
+                                            trailers */
 };
 
 /* The state of one body. Owns nothing. */

@@ -20,8 +20,7 @@ enum kv_proxy_header_status {
 
 struct kv_proxy_header {
     size_t len;
-    struct kv_address
-        client; /* none if the connection is the proxy's own, or the address is unknown */
+    struct kv_address client; /* none: the connection is the proxy's own, or unknown */
 };
 
 /* bytes: of a connection from its first. *ret: set for KV_PROXY_HEADER_WHOLE. */

@@ -39,9 +39,8 @@ struct kv_request_head {
     unsigned minor_version; /* of HTTP/1 */
     struct kv_head_part method;
     struct kv_head_part target;
-    struct kv_head_part
-        path; /* the target's path with its query. If the target is in absolute form, the part after
-                 the authority, which may be empty; otherwise the whole target */
+    struct kv_head_part path; /* the target's path with its query; of a target in absolute form, the
+                                 part after the authority, which may be empty */
     struct kv_head_part host; /* the target's authority, or else `Host` */
     enum kv_request_framing framing;
     uint64_t body_len;            /* by its Content-Length */

@@ -35,8 +35,7 @@ enum kv_option_flag {
      * the path itself. */
     KV_OPTION_READS = 1u << 2,  /* a file that must exist */
     KV_OPTION_WRITES = 1u << 3, /* a file; created if it is missing, but its folder is not */
-    KV_OPTION_FOLDER =
-        1u << 4, /* a folder to write in; created if it is missing, and so are those above it */
+    KV_OPTION_FOLDER = 1u << 4, /* a folder to write in; created if missing, with those above it */
 
     /* Since 1.3, for STRING: a URL. The part before its `@` is SECRET, the rest is not. */
     KV_OPTION_URL = 1u << 5,

@@ -416,9 +416,8 @@ enum kv_store_capability {
                                 a command beyond the call */
     /* Since 1.3. */
     KV_STORE_UPDATES = 1u << 3, /* submit() takes KV_OP_UPDATE */
-    KV_STORE_SEEKS =
-        1u << 4, /* KV_STORE_ORDERED, and scans honour `start`: the cost of a page depends on what
-                    it returns, not on where it begins or on other keys */
+    KV_STORE_SEEKS = 1u << 4,   /* KV_STORE_ORDERED, and scans honour `start`: a page's cost depends
+                                   on what it returns, not on its place or on other keys */
     KV_STORE_IN_ORDER =
         1u << 5, /* changed() is called in the order of revisions, one at a time. Without it, with
                     KV_STORE_SYNC, changes happen within submit() and expire() only, and each takes
