@@ -1,4 +1,4 @@
-/* The shared count is exact but for the last step of each loop. */
+/* The shared count is exact except for the last step of each loop. */
 #include "base/budget.h"
 
 #include <assert.h>
@@ -10,10 +10,10 @@
 enum {
     CACHE_LINE = 64,
     STEPS_OF_LIMIT = 64, /* all unreported steps together are no more than 1/64 of the limit */
-    RESERVE = 64,        /* that is 1/64 of the limit */
-    LEFT_OVER = 4,       /* 1/4: what is kept as long as a client likes leaves so much */
+    RESERVE = 64,        /* 1/64 of the limit */
+    LEFT_OVER = 4,       /* data kept for clients leaves 1/4 of the limit */
     LEAST_FALL = 8 << 20,
-    SHORTEST_PINNED = 64 << 10 /* shorter items are counted for each who has them */
+    SHORTEST_PINNED = 64 << 10 /* shorter items are counted for each holder */
 };
 
 struct slot {
@@ -24,7 +24,8 @@ struct kv_budget {
     size_t limit;
     uint32_t n_loops;
     _Atomic int64_t used;
-    _Atomic int64_t most_used; /* since it was last asked whether it has fallen, roughly */
+    _Atomic int64_t
+        most_used; /* the peak since kv_budget_has_fallen() was last true, approximately */
     _Atomic uint32_t n_waiting;
     struct slot slots[];
 };
@@ -102,7 +103,7 @@ size_t kv_budget_limit(const struct kv_budget *budget)
     return budget->limit;
 }
 
-/* Two loops at once may note the lower of two peaks, which does no harm. */
+/* Two loops at once may record the lower of two peaks, which does no harm. */
 static void note_peak(struct kv_budget *budget, int64_t now_used)
 {
     if (now_used > atomic_load_explicit(&budget->most_used, memory_order_relaxed))
@@ -142,7 +143,7 @@ size_t kv_tally_spare(const struct kv_tally *tally)
     return left > kept ? left - kept : 0;
 }
 
-/* Counted first, so that two loops cannot both take the last bytes. */
+/* Counts first, so that two loops cannot both take the last bytes. */
 bool kv_tally_try_add(struct kv_tally *tally, size_t bytes)
 {
     if (tally == NULL)
@@ -160,7 +161,7 @@ bool kv_tally_try_add(struct kv_tally *tally, size_t bytes)
 
 /* ---- pins ---- */
 
-/* Addresses differ in their middle bits most. */
+/* Addresses differ mostly in their middle bits. */
 static uint64_t hash_of(const void *ref)
 {
     return ((uintptr_t)ref >> 4) * UINT64_C(0x9e3779b97f4a7c15);

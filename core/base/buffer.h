@@ -7,7 +7,7 @@
 #include <kvserver/types.h>
 
 enum {
-    KV_BUFFER_MAPPED = 1 << 20 /* blocks from there on are mappings of their own */
+    KV_BUFFER_MAPPED = 1 << 20 /* blocks of this size and more are mappings of their own */
 };
 
 /* All zero is an empty buffer. Owns: `bytes`, until kv_buffer_fini(). */
@@ -19,10 +19,10 @@ struct kv_buffer {
 
 void kv_buffer_fini(struct kv_buffer *buffer);
 
-/* Grows it so that `more` bytes have room behind `len`. */
+/* Grows it so that there is room for `more` bytes after `len`. */
 void kv_buffer_grow(struct kv_buffer *buffer, size_t more);
 
-/* Room for `more` bytes behind `len`, which the caller fills and then adds to `len`. */
+/* Room for `more` bytes after `len`; the caller fills it and adds to `len`. */
 static inline char *kv_buffer_reserve(struct kv_buffer *buffer, size_t more)
 {
     if (buffer->capacity - buffer->len < more)
@@ -30,23 +30,23 @@ static inline char *kv_buffer_reserve(struct kv_buffer *buffer, size_t more)
     return buffer->bytes + buffer->len;
 }
 
-/* The same for what a client can make large. Returns: NULL where there is no memory; the buffer is
- * then as it was. */
+/* The same for sizes that a client determines. Returns: NULL if there is no memory; then the buffer
+ * is unchanged. */
 char *kv_buffer_try_reserve(struct kv_buffer *buffer, size_t more);
 
-/* The memory that it keeps in use. Of a long one the pages that were never filled are not. */
+/* The memory that it uses. Of a long buffer, pages that were never filled do not count. */
 static inline size_t kv_buffer_bytes(const struct kv_buffer *buffer)
 {
     return buffer->capacity < KV_BUFFER_MAPPED ? buffer->capacity : buffer->len;
 }
 
-/* Gives back the memory that it has beyond its length. */
+/* Frees the memory beyond its length. */
 void kv_buffer_fit(struct kv_buffer *buffer);
 
-/* Empties it, and gives its memory back where that is more than `most`. */
+/* Empties it, and frees its memory if that is more than `most`. */
 void kv_buffer_trim(struct kv_buffer *buffer, size_t most);
 
-/* Copies bytes, not NULL, to where there is room for them. Returns: where they end. */
+/* Copies bytes, not NULL, to a place with enough room. Returns: the end of the copy. */
 static inline char *kv_put(char *at, struct kv_slice bytes)
 {
     memcpy(at, bytes.bytes, bytes.len);

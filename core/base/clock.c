@@ -4,7 +4,7 @@
 #include <time.h>
 
 enum {
-    TRIES = 16 /* a try in which the thread was not interrupted is wanted */
+    TRIES = 16 /* attempts, to get one in which the thread is not interrupted */
 };
 
 static int64_t ahead_ns; /* kv_clock_boot is ahead of CLOCK_BOOTTIME: less than a millisecond */

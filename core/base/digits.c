@@ -1,6 +1,6 @@
 /*
- * Eight digits a step, which lie in one word: a number is cut in halves of four, two and one digit,
- * all at once, by multiplying with the reciprocals of 100 and 10.
+ * Converts eight digits at a time, in one word: a number is split into halves of four, two and one
+ * digit, all in parallel, by multiplying with the reciprocals of 100 and 10.
  */
 #include "base/digits.h"
 
@@ -13,7 +13,7 @@ enum {
 
 #define TEN_TO_THE_8 100000000u
 
-/* The digits of a number below 10^8, as values of bytes; the first one lowest. */
+/* The digits of a number below 10^8, as byte values; the first digit in the lowest byte. */
 static inline uint64_t split(uint32_t number)
 {
     uint64_t fours = number / 10000 | (uint64_t)(number % 10000) << 32;
@@ -29,7 +29,7 @@ static inline void write_word(char *to, uint64_t digits)
     memcpy(to, &digits, sizeof(digits));
 }
 
-/* Without leading zeros, but for the number 0; what is behind the digits is undefined. */
+/* Without leading zeros, except for the number 0; the bytes after the digits are undefined. */
 static inline size_t write_first(char *to, uint32_t number)
 {
     uint64_t digits = split(number);
@@ -44,7 +44,7 @@ static inline size_t write_rest(char *to, size_t n, uint64_t rest)
     return n + DIGITS_A_WORD;
 }
 
-/* Most numbers are short: lengths of small values, for example. */
+/* Most numbers are short, for example lengths of small values. */
 static inline size_t write_few(char *to, unsigned number)
 {
     size_t n = 0;

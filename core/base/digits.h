@@ -1,5 +1,5 @@
 /*
- * Digits: whole numbers written in decimal, hexadecimal digits, and bytes that are percent-encoded.
+ * Digits: whole numbers in decimal, hexadecimal digits, and percent-encoded bytes.
  */
 #ifndef KV_BASE_DIGITS_H
 #define KV_BASE_DIGITS_H
@@ -8,14 +8,14 @@
 #include <stdint.h>
 
 enum {
-    KV_DIGITS_MAX = 20 /* of a uint64_t */
+    KV_DIGITS_MAX = 20 /* for a uint64_t */
 };
 
-/* Writes the digits, without a NUL. to: room for KV_DIGITS_MAX, all of which may be written to.
- * Returns: how many there are. */
+/* Writes the digits, without a NUL. to: room for KV_DIGITS_MAX, all of which may be overwritten.
+ * Returns: the number of digits. */
 size_t kv_digits_write(char *to, uint64_t number);
 
-/* Returns: what a hexadecimal digit stands for, 0 to 15; -1 for any other byte. */
+/* Returns: the value of a hexadecimal digit, 0 to 15; -1 for any other byte. */
 static inline int kv_digits_hex(char byte)
 {
     if (byte >= '0' && byte <= '9')
@@ -27,7 +27,7 @@ static inline int kv_digits_hex(char byte)
     return -1;
 }
 
-/* at: stands on the `%` of a percent-encoded byte. Returns: the byte; -1 where it is broken. */
+/* at: the `%` of a percent-encoded byte. Returns: the byte; -1 if it is malformed. */
 static inline int kv_digits_percent(const char *at, const char *end)
 {
     if (end - at < 3)

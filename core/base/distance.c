@@ -23,12 +23,12 @@ static bool is_same(char a, char b)
     return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* The rows of the table, the one of the letter before last first. */
+/* Three rows of the table, the oldest first. */
 struct rows {
     int before[LONGEST + 1], last[LONGEST + 1], now[LONGEST + 1];
 };
 
-/* Fills the row of the i-th letter of a, counted from 1. */
+/* Fills the row for the i-th letter of a, counted from 1. */
 static void fill_row(struct rows *rows, const char *a, int i, const char *b, int b_len)
 {
     rows->now[0] = i;

@@ -1,5 +1,5 @@
 /*
- * Parts are summed as they are read. The whole milliseconds saturate; the decimals are a row of
+ * Parts are added as they are read. The whole milliseconds saturate; the decimals are a sequence of
  * digits, to which each part is added from its last digit to its point, as on paper. So no part
  * costs more than its own length, and nothing is rounded before the end.
  */
@@ -15,7 +15,7 @@ enum {
     LONGEST_UNIT = 12 /* milliseconds */
 };
 
-/* `end` is behind the text; `digits` has room for as many decimals as the text has bytes. */
+/* `end` is the end of the text; `digits` has room for as many decimals as the text has bytes. */
 struct parse {
     const char *at;
     const char *end;
@@ -110,7 +110,7 @@ static bool is_space(char byte)
     return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
 }
 
-/* Returns: NULL, or what is wrong. */
+/* Returns: NULL, or the fault. */
 static const char *read_number(struct parse *parse, struct number *ret)
 {
     struct kv_slice whole = read_run(parse, is_digit);

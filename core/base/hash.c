@@ -1,4 +1,4 @@
-/* XXH3 (Yann Collet, https://xxhash.com) with a random secret in place of the public one. */
+/* XXH3 (Yann Collet, https://xxhash.com) with a random secret instead of the public one. */
 #include "base/hash.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@ static void draw(void *bytes, size_t len)
     while (len > 0) {
         ssize_t got = getrandom(at, len, 0);
         if (got < 0)
-            abort(); /* only EINTR of huge requests, or a kernel without it */
+            abort(); /* fails only if a signal interrupts a huge request, or the kernel lacks it */
         at += got;
         len -= (size_t)got;
     }

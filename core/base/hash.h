@@ -7,7 +7,7 @@
 
 #include <kvserver/types.h>
 
-/* Draws the secret, the first time. Before threads start. */
+/* Generates the secret, on the first call. Call before threads start. */
 void kv_hash_init(void);
 
 uint64_t kv_hash(struct kv_slice key);

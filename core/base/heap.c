@@ -1,4 +1,4 @@
-/* Sift up or down from one place; a node's `place` is one more than its index. */
+/* Sifts up or down from one index; a node's `place` is its index plus 1. */
 #include "base/heap.h"
 
 #include <stdlib.h>

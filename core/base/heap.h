@@ -1,6 +1,6 @@
 /*
- * An intrusive binary min-heap of deadlines, for timers: each node remembers its place, so that
- * it can be moved or removed in O(log n).
+ * An intrusive binary min-heap of deadlines, for timers: each node stores its index, so that it can
+ * be moved or removed in O(log n).
  */
 #ifndef KV_BASE_HEAP_H
 #define KV_BASE_HEAP_H
@@ -24,13 +24,13 @@ struct kv_heap {
 
 void kv_heap_fini(struct kv_heap *heap);
 
-/* Puts the node in, or moves it, to `at`. */
+/* Inserts the node with the time `at`, or moves it there. */
 void kv_heap_put(struct kv_heap *heap, struct kv_heap_node *node, int64_t at);
 
-/* Takes the node out, if it is in. */
+/* Removes the node, if it is in the heap. */
 void kv_heap_remove(struct kv_heap *heap, struct kv_heap_node *node);
 
-/* The earliest node; NULL where it is empty. */
+/* The earliest node; NULL if the heap is empty. */
 static inline struct kv_heap_node *kv_heap_first(const struct kv_heap *heap)
 {
     return heap->n == 0 ? NULL : heap->nodes[0];

@@ -1,5 +1,5 @@
 /*
- * Bytes that stay with their owner while somebody else uses them.
+ * Bytes that stay with their owner while another part of the program uses them.
  */
 #ifndef KV_BASE_HELD_H
 #define KV_BASE_HELD_H
@@ -11,7 +11,7 @@ struct kv_held {
     struct kv_slice bytes;
     void *owner;
     void *ref;
-    void (*release)(void *owner, void *ref); /* NULL: nothing is to be given back */
+    void (*release)(void *owner, void *ref); /* NULL: nothing to release */
 };
 
 static inline void kv_held_release(struct kv_held *held)

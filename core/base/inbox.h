@@ -16,7 +16,7 @@ struct kv_inbox {
     _Atomic(struct kv_link *) newest;
 };
 
-/* Threads: any. Two pushes that a lock orders are taken in that order. */
+/* Threads: any. Two pushes ordered by a lock are taken in that order. */
 static inline void kv_inbox_push(struct kv_inbox *inbox, struct kv_link *node)
 {
     struct kv_link *newest = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
@@ -25,13 +25,14 @@ static inline void kv_inbox_push(struct kv_inbox *inbox, struct kv_link *node)
     while (!atomic_compare_exchange_weak(&inbox->newest, &newest, node));
 }
 
-/* Threads: any; sequentially consistent, so that a sleeper may look before it sleeps. */
+/* Threads: any; sequentially consistent, so that a thread may check it before it sleeps. */
 static inline bool kv_inbox_is_empty(struct kv_inbox *inbox)
 {
     return atomic_load(&inbox->newest) == NULL;
 }
 
-/* Everything, the oldest first, linked by `next`. Threads: the owner's. Returns: NULL if empty. */
+/* Takes everything, the oldest first, linked by `next`. Threads: the owner's. Returns: NULL if
+ * empty. */
 static inline struct kv_link *kv_inbox_take_all(struct kv_inbox *inbox)
 {
     if (atomic_load_explicit(&inbox->newest, memory_order_relaxed) == NULL)

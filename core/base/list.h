@@ -23,7 +23,7 @@ static inline bool kv_list_is_empty(const struct kv_list *list)
     return list->next == list;
 }
 
-/* Before the anchor, that is at the end. */
+/* Inserts before the anchor, that is, at the end. */
 static inline void kv_list_append(struct kv_list *list, struct kv_list *node)
 {
     node->prev = list->prev;
@@ -32,7 +32,7 @@ static inline void kv_list_append(struct kv_list *list, struct kv_list *node)
     list->prev = node;
 }
 
-/* Leaves the node as an empty list of its own, so that removing it again does no harm. */
+/* Leaves the node as an empty list, so that removing it again does no harm. */
 static inline void kv_list_remove(struct kv_list *node)
 {
     node->prev->next = node->next;
@@ -80,7 +80,7 @@ static inline void kv_queue_push(struct kv_queue *queue, struct kv_link *node)
     queue->tail = &node->next;
 }
 
-/* Returns: NULL where it is empty. */
+/* Returns: NULL if it is empty. */
 static inline struct kv_link *kv_queue_pop(struct kv_queue *queue)
 {
     struct kv_link *node = queue->head;

@@ -1,4 +1,5 @@
-/* Formats a line into memory and hands it over in one piece, so that lines of threads don't mix. */
+/* Formats a line in memory and hands it over as a whole, so that lines of several threads are never
+ * mixed. */
 #include "base/log.h"
 
 #include <stdatomic.h>
@@ -59,7 +60,7 @@ static void append_one_line(struct kv_buffer *line, const char *text)
         kv_buffer_append_char(line, (unsigned char)*text < 0x20 ? ' ' : *text);
 }
 
-/* The beginning of a line. Returns: whether it is one of JSON. */
+/* Writes the beginning of a line. Returns: whether the line is JSON. */
 static bool begin(struct kv_buffer *line, enum kv_log_level level, const char *subject)
 {
     bool is_json = atomic_load_explicit(&line_format, memory_order_relaxed) == KV_LOG_JSON;
@@ -96,7 +97,7 @@ static bool put_message(enum kv_log_level level, const char *subject, const char
     return put(&line, KV_LOG_LARGEST_QUEUE);
 }
 
-/* There is room again. */
+/* Reports dropped lines, as there is room again. */
 static void tell_dropped(void)
 {
     char text[96];

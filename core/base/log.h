@@ -12,11 +12,11 @@ enum kv_log_format {
     KV_LOG_JSON = 1
 };
 
-/* Lines below `level` are dropped, from now on. Threads: any. */
+/* From now on drops lines below `level`. Threads: any. */
 void kv_log_configure(enum kv_log_level level, enum kv_log_format format);
 
-/* One line about `subject` (a part of the program: "http", "store/simple"). Threads: any; a line
- * is written in one piece. */
+/* Writes a line about `subject` (a part of the program: "http", "store/simple"). Threads: any;
+ * lines are never mixed. */
 void kv_log(enum kv_log_level level, const char *subject, const char *format, ...) KV_PRINTF(3, 4);
 void kv_vlog(enum kv_log_level level, const char *subject, const char *format, va_list args);
 

@@ -1,7 +1,7 @@
 /*
- * The thread takes all lines that wait at once and writes them without the lock, which is held for
- * the copy of a line only. Nobody can make it return from a write: where standard error takes
- * nothing at the end, the thread is left behind, and what it has not written is lost.
+ * The thread takes all waiting lines at once and writes them without the lock, which is held only
+ * to copy a line. A blocked write cannot be interrupted: if standard error accepts nothing at the
+ * end, the thread is abandoned, and its unwritten lines are lost.
  */
 #include "base/log_writer.h"
 
@@ -16,19 +16,19 @@
 #include "base/buffer.h"
 
 enum {
-    LARGEST_KEPT = 64 << 10, /* of the buffer, while nothing waits */
+    LARGEST_KEPT = 64 << 10, /* of the buffer, while no line waits */
     LONGEST_END_S = 2
 };
 
 enum state {
-    STOPPED, /* who logs writes */
+    STOPPED, /* each caller writes its own lines */
     STARTED,
     STOPPING,
-    ABANDONED, /* the thread did not end: nothing is written any more */
+    ABANDONED, /* the thread did not end: nothing more is written */
 };
 
 static struct {
-    pthread_mutex_t lock; /* of all below */
+    pthread_mutex_t lock; /* of the members below */
     pthread_cond_t changed;
     enum state state;
     struct kv_buffer waiting;
@@ -38,7 +38,7 @@ static struct {
 
 static _Atomic uint64_t n_dropped;
 
-/* There is nowhere to complain. */
+/* Errors cannot be reported anywhere. */
 static void write_all(struct kv_slice text)
 {
     while (text.len != 0) {
@@ -52,7 +52,7 @@ static void write_all(struct kv_slice text)
     }
 }
 
-/* Under the lock. Returns: false where there is nothing to write, and nothing will come. */
+/* Under the lock. Returns: false if there is nothing to write, and nothing will come. */
 static bool await_lines(void)
 {
     while (queue.waiting.len == 0 && queue.state == STARTED)
@@ -109,12 +109,13 @@ void kv_log_stop(void)
     pthread_mutex_unlock(&queue.lock);
     if (!is_started)
         return;
-    clock_gettime(CLOCK_REALTIME, &until); /* ThreadSanitizer knows no join by another clock */
+    clock_gettime(CLOCK_REALTIME,
+                  &until); /* ThreadSanitizer does not support joins with another clock */
     until.tv_sec += LONGEST_END_S;
     bool has_ended = pthread_timedjoin_np(queue.thread, NULL, &until) == 0;
     pthread_mutex_lock(&queue.lock);
     queue.state = has_ended ? STOPPED : ABANDONED;
-    struct kv_buffer last = {0}; /* of other threads, since it ended */
+    struct kv_buffer last = {0}; /* from other threads, since it ended */
     if (has_ended) {
         last = queue.waiting;
         queue.waiting = (struct kv_buffer){0};

@@ -25,10 +25,10 @@ bool kv_log_writer_put(struct kv_slice line, size_t most);
 uint64_t kv_log_writer_take_dropped(void);
 
 /* From now on a thread writes the lines, and callers do not wait for standard error. If the thread
- * cannot be created, callers go on writing their own lines. */
+ * cannot be created, callers continue to write their own lines. */
 void kv_log_start(void);
 
-/* Writes the lines that wait, for at most two seconds. Called before the process ends. */
+/* Writes the waiting lines, for at most two seconds. Call before the process ends. */
 void kv_log_stop(void);
 
 /* The number of lines dropped because standard error was read too slowly. Threads: any. */

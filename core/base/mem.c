@@ -1,4 +1,4 @@
-/* Allocation that cannot fail: the one place that decides what happens when memory runs out. */
+/* Allocation that cannot fail: only here it is decided what happens when memory runs out. */
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ void *kv_try_alloc(size_t size)
     return malloc(size == 0 ? 1 : size);
 }
 
-/* Hides the size from the compiler, which knows the constant when it optimises across files. */
+/* Hides the size from the compiler, which would see the constant when it optimises across files. */
 void kv_clear(void *memory, size_t size)
 {
     __asm__("" : "+r"(size));

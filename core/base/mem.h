@@ -1,7 +1,7 @@
 /*
- * Memory for things of bounded, small size. Running out of it there ends the process with a
- * message: no state is half done, and a supervisor starts it anew. What a client can make large
- * (values, keys, bodies) goes through kv_try_alloc() and is refused instead.
+ * Memory for objects of bounded, small size. If it runs out, the process ends with a message: no
+ * state is left incomplete, and a supervisor restarts it. Objects whose size a client determines
+ * (values, keys, bodies) use kv_try_alloc(), and are refused instead.
  */
 #ifndef KV_BASE_MEM_H
 #define KV_BASE_MEM_H
@@ -15,14 +15,14 @@ void *kv_realloc(void *old, size_t size) __attribute__((returns_nonnull));
 char *kv_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 void *kv_memdup(const void *bytes, size_t len) __attribute__((malloc, returns_nonnull));
 
-/* For what a client can make large. Returns: NULL where there is no memory. */
+/* For sizes that a client determines. Returns: NULL if there is no memory. */
 void *kv_try_alloc(size_t size) __attribute__((malloc));
 
-/* The struct that holds the member. */
+/* The struct that contains the member. */
 #define KV_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
-/* Zeroes the memory. Compilers turn a memset() whose size is a constant of some hundred bytes into
- * `rep stos`, which is slow to start; on a path that every request takes this is quicker. */
+/* Zeroes the memory. Compilers turn a memset() with a constant size of some hundred bytes into `rep
+ * stos`, which is slow to start; on a path that every request takes this function is faster. */
 void kv_clear(void *memory, size_t size);
 
 #endif

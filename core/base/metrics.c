@@ -81,7 +81,7 @@ static void append_number(struct kv_metrics_text *text, uint64_t value)
     append(text, number);
 }
 
-/* Seconds, exactly, without zeros at the end. */
+/* Appends seconds, exactly, without trailing zeros. */
 static void append_seconds(struct kv_metrics_text *text, uint64_t ns)
 {
     char number[LONGEST_NUMBER];
@@ -105,7 +105,8 @@ static const char *type_name(enum kv_metric_type type)
     return names[type];
 }
 
-/* A line about the whole metric. OpenMetrics names a counter without `_total` there. */
+/* Appends a comment line about the metric. In these, OpenMetrics names a counter without
+ * `_total`. */
 static void append_comment(struct kv_metrics_text *text, const char *keyword, const char *value)
 {
     append(text, "# ");
@@ -138,7 +139,7 @@ static void append_label(struct kv_metrics_text *text, const char *name, const c
     append(text, "\"");
 }
 
-/* upper: of a histogram's bucket; NULL: there is none. */
+/* upper: the bound of a histogram's bucket; NULL: none. */
 static void append_name(struct kv_metrics_text *text, const char *suffix,
                         const struct kv_labels *labels, const char *upper)
 {

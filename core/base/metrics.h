@@ -1,10 +1,10 @@
 /*
  * Metrics: figures about the running server, as text for a monitoring system. Every part of the
- * server counts for itself (kvserver/metrics.h); a collector reads those counts when somebody asks,
- * and writes them. Formats: Prometheus text 0.0.4, and OpenMetrics 1.0.
+ * server counts for itself (kvserver/metrics.h); collectors read these counts on request, and write
+ * them. Formats: Prometheus text 0.0.4, and OpenMetrics 1.0.
  *
- * Threads: collectors are added before anybody asks; kv_metrics_write() may then be called from any
- * thread, and calls them there.
+ * Threads: collectors are added before the first request; kv_metrics_write() may then be called
+ * from any thread, and calls them there.
  */
 #ifndef KV_BASE_METRICS_H
 #define KV_BASE_METRICS_H
@@ -21,7 +21,7 @@ enum kv_metrics_format {
 };
 
 struct kv_label {
-    const char *name; /* NULL: none follows */
+    const char *name; /* NULL: the end */
     const char *value;
 };
 
@@ -36,26 +36,27 @@ struct kv_labels {
 
 #define KV_NO_LABELS ((struct kv_labels){{{NULL, NULL}}})
 
-/* The text that is being written. */
+/* The text being written. */
 struct kv_metrics_text {
     enum kv_metrics_format format;
     struct kv_buffer *out;
-    const struct kv_metric *metric; /* whose samples come */
+    const struct kv_metric *metric; /* whose samples are being written */
 };
 
-/* A metric's samples follow; each metric once in the whole text. metric: lent until the next. */
+/* Begins a metric; its samples follow. Each metric once in the whole text. metric: lent until the
+ * next one. */
 void kv_metrics_begin(struct kv_metrics_text *text, const struct kv_metric *metric);
 
-/* One sample, of a counter or a gauge. Label values are UTF-8, of any content. */
+/* Writes a sample of a counter or a gauge. Label values are UTF-8, with any content. */
 void kv_metrics_sample(struct kv_metrics_text *text, struct kv_labels labels, uint64_t value);
-/* The same of a duration in nanoseconds, written in seconds. */
+/* The same for a duration in nanoseconds, written in seconds. */
 void kv_metrics_sample_ns(struct kv_metrics_text *text, struct kv_labels labels, uint64_t ns);
 
-/* A metric with one sample and no labels. */
+/* Writes a metric with one sample and no labels. */
 void kv_metrics_number(struct kv_metrics_text *text, const struct kv_metric *metric,
                        uint64_t value);
 
-/* The sum of histograms, and the samples of that sum. */
+/* The sum of several histograms, and the samples of that sum. */
 struct kv_histogram_sum {
     uint64_t buckets[KV_HISTOGRAM_BUCKETS];
     uint64_t sum_ns;
@@ -74,7 +75,7 @@ typedef void (*kv_collect_fn)(void *context, struct kv_metrics_text *text);
 /* context: lent until kv_metrics_destroy(). */
 void kv_metrics_add(struct kv_metrics *metrics, kv_collect_fn collect, void *context);
 
-/* Appends all of it. */
+/* Appends all metrics. */
 void kv_metrics_write(const struct kv_metrics *metrics, enum kv_metrics_format format,
                       struct kv_buffer *out);
 

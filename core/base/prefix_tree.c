@@ -6,10 +6,10 @@
 #include "base/mem.h"
 
 enum {
-    BITS = 9 /* of a byte, with the one that says that it is there */
+    BITS = 9 /* of a byte, with the bit that indicates its presence */
 };
 
-/* All texts below it agree up to this place, and there the bit says which side they are on. */
+/* All texts below a branch agree up to this bit, which determines their side. */
 struct branch {
     size_t place; /* byte * BITS + bit */
     void *sides[2];
@@ -38,7 +38,7 @@ static int bit_at(struct kv_slice text, size_t place)
     return bit == 0 ? 1 : ((unsigned char)text.bytes[byte] >> (BITS - 1 - bit)) & 1;
 }
 
-/* The leaf that agrees with the text wherever branches look. */
+/* The leaf that agrees with the text in all bits that branches test. */
 static struct kv_prefix_leaf *nearest(const struct kv_prefix_tree *tree, struct kv_slice text)
 {
     void *node = tree->root;
@@ -49,7 +49,7 @@ static struct kv_prefix_leaf *nearest(const struct kv_prefix_tree *tree, struct 
     return node;
 }
 
-/* The first place where two texts differ. */
+/* The first bit in which two texts differ. */
 static size_t difference(struct kv_slice a, struct kv_slice b)
 {
     size_t byte = 0;
@@ -107,21 +107,22 @@ void kv_prefix_tree_remove(struct kv_prefix_tree *tree, struct kv_prefix_leaf *l
     free(branch);
 }
 
-/* Goes on to the longer texts of a branch. Returns: the shorter one, which they all begin with. */
+/* Continues with the longer texts of a branch. Returns: the shorter one, which is a prefix of them
+ * all. */
 static struct kv_prefix_leaf *pass_shorter(struct kv_prefix_walk *walk, const struct branch *branch)
 {
     walk->at = branch->place / BITS < walk->key.len ? branch->sides[1] : NULL;
     return branch->sides[0];
 }
 
-/* The next text that may be a beginning of the key; if it is not, no later one is. */
+/* The next text that may be a prefix of the key; if it is not, no later one is. */
 static struct kv_prefix_leaf *next_candidate(struct kv_prefix_walk *walk)
 {
     while (walk->at != NULL && !is_leaf(walk->at)) {
         const struct branch *branch = branch_of(walk->at);
         if (branch->place % BITS == 0)
             return pass_shorter(walk, branch);
-        bool is_longer = branch->place / BITS >= walk->key.len; /* all below are */
+        bool is_longer = branch->place / BITS >= walk->key.len; /* all texts below are */
         walk->at = is_longer ? NULL : branch->sides[bit_at(walk->key, branch->place)];
     }
     struct kv_prefix_leaf *last = (struct kv_prefix_leaf *)(uintptr_t)walk->at;

@@ -2,7 +2,7 @@
 
 #include "base/utf8.h"
 
-/* Control characters would let a name or a key write what looks like another line, or command a
+/* Control characters would allow a name or a key to imitate another line, or to control a
  * terminal. */
 static size_t control_len(struct kv_slice text)
 {
@@ -13,7 +13,7 @@ static size_t control_len(struct kv_slice text)
     return is_c1 ? 2 : 0;
 }
 
-/* Returns: how many bytes of the text it was. */
+/* Returns: the number of bytes of the text that were appended. */
 static size_t append_character(struct kv_buffer *out, struct kv_slice text)
 {
     size_t n = control_len(text);

@@ -1,7 +1,7 @@
 /*
- * Eight bytes at a time in one 64-bit word. Each test marks bytes by their highest bit; the lowest
- * mark is exact (a borrow can only raise false marks above a true one), which is all that is asked
- * of it. (Lamport, "Multiple Byte Processing with Full-Word Instructions", 1975; Mycroft, 1987.)
+ * Processes eight bytes at a time in one 64-bit word. Each test marks bytes by their highest bit;
+ * only the lowest mark is exact, which suffices (a borrow can cause false marks above a true one).
+ * (Lamport, "Multiple Byte Processing with Full-Word Instructions", 1975; Mycroft, 1987.)
  */
 #ifndef KV_BASE_SWAR_H
 #define KV_BASE_SWAR_H
@@ -23,7 +23,7 @@ static inline uint64_t kv_swar_load(const char *at)
     return le64toh(word);
 }
 
-/* Marks the byte. */
+/* Marks bytes equal to `byte`. */
 static inline uint64_t kv_swar_equal(uint64_t word, unsigned char byte)
 {
     uint64_t differences = word ^ KV_SWAR_EACH(byte);
@@ -36,9 +36,9 @@ static inline uint64_t kv_swar_below(uint64_t word, unsigned char limit)
     return (word - KV_SWAR_EACH(limit)) & ~word & KV_SWAR_HIGH;
 }
 
-/* Marks what a JSON string must escape: `"`, `\` and controls. With one bit turned over, `"` comes
- * right behind the controls, and one test finds both (Lemire, "Detect control characters, quotes
- * and backslashes efficiently using 'SWAR'", 2025). */
+/* Marks the characters that a JSON string must escape: `"`, `\` and controls. With one bit
+ * inverted, `"` comes directly after the controls, and one test finds both (Lemire, "Detect control
+ * characters, quotes and backslashes efficiently using 'SWAR'", 2025). */
 static inline uint64_t kv_swar_specials(uint64_t word)
 {
     uint64_t below = (word ^ KV_SWAR_EACH('"' ^ 0x20)) - KV_SWAR_EACH(0x21);
@@ -46,7 +46,7 @@ static inline uint64_t kv_swar_specials(uint64_t word)
     return (below | equal) & ~word & KV_SWAR_HIGH;
 }
 
-/* Marks what is not ASCII. */
+/* Marks bytes that are not ASCII. */
 static inline uint64_t kv_swar_not_ascii(uint64_t word)
 {
     return word & KV_SWAR_HIGH;
@@ -59,8 +59,8 @@ static inline uint32_t kv_swar_load_half(const char *at)
     return half;
 }
 
-/* Whether `len` bytes are the same: without a call where they are few, as those of names are. The
- * first and the last word of them overlap. */
+/* Whether `len` bytes are the same: without a call if they are few, as in names. The first and the
+ * last word overlap. */
 static inline bool kv_swar_same(const char *a, const char *b, size_t len)
 {
     if (len > 16)
@@ -74,7 +74,7 @@ static inline bool kv_swar_same(const char *a, const char *b, size_t len)
     return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
 }
 
-/* The place of the lowest mark. marks: not 0. */
+/* The index of the lowest mark. marks: not 0. */
 static inline size_t kv_swar_first(uint64_t marks)
 {
     return (size_t)__builtin_ctzll(marks) / 8;

@@ -1,5 +1,5 @@
-/* Doubles when there are as many nodes as buckets; gives buckets back when emptied by three
- * quarters, so that a burst of entries does not keep its memory. */
+/* Doubles when there are as many nodes as buckets; shrinks when three quarters are empty, so that a
+ * burst of entries does not keep its memory. */
 #include "base/table.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /*
- * An intrusive chained hash table for one thread. It knows hashes only; the caller compares keys
+ * An intrusive chained hash table for one thread. It stores only hashes; the caller compares keys
  * while it walks a chain.
  */
 #ifndef KV_BASE_TABLE_H

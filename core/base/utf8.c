@@ -1,7 +1,8 @@
 /*
- * ASCII eight bytes at a time; else one character at a time. The lead byte decides what may stand
- * second (that is where overlong forms, surrogates and too large numbers show); what may stand
- * third and fourth is always the same. (The Unicode Standard, table 3-7.)
+ * Checks eight ASCII bytes at a time, or else one character at a time. The lead byte determines the
+ * permitted second bytes (which excludes overlong forms, surrogates and numbers that are too
+ * large); the permitted third and fourth bytes are always the same. (The Unicode Standard, table
+ * 3-7.)
  */
 #include "base/utf8.h"
 
@@ -39,8 +40,8 @@ static inline bool is_quadruple(const char *at)
            is_continuation(at[3]);
 }
 
-/* One loop for each length: scripts keep to one, and the next character's place then waits for no
- * look-up. */
+/* One loop for each length: most texts stay within one script, and then the place of the next
+ * character needs no look-up. */
 size_t kv_utf8_run_len(const char *at, const char *end)
 {
     const char *from = at;
@@ -81,8 +82,8 @@ size_t kv_utf8_valid_len(struct kv_slice text)
     return (size_t)(at - text.bytes);
 }
 
-/* Whether more bytes can make a character of these (fewer than it takes). What may follow is a
- * range that includes the least or the greatest continuation byte. */
+/* Whether more bytes can complete these to a character. The permitted bytes are a range that
+ * includes the least or the greatest continuation byte. */
 static bool is_beginning(const char *at, size_t len)
 {
     static const unsigned char fillers[] = {0x80, 0xbf};
@@ -97,7 +98,7 @@ static bool is_beginning(const char *at, size_t len)
     return false;
 }
 
-/* The bytes of the piece, one by one, until the character that was cut is whole. */
+/* Adds bytes of the piece, one by one, until the split character is complete. */
 static bool complete_cut(struct kv_utf8_stream *stream, struct kv_slice *piece)
 {
     while (stream->n_cut != 0 && piece->len != 0) {

@@ -1,8 +1,8 @@
 /*
- * What channels share, and the plain one, over libh2o's sockets. Nearly every write is taken by the
- * kernel at once. It is made here and not by libh2o, which would call back in another turn of the
- * loop, for each connection that was written to; libh2o gets what is left, to go on with when there
- * is room.
+ * The common code of channels, and the plain channel, on libh2o's sockets. The kernel takes nearly
+ * every write at once. Writes are made here instead of by libh2o, which would call back in another
+ * turn of the loop, for each connection that was written to; libh2o gets only the remaining data,
+ * to continue when there is room.
  */
 #include "net/channel.h"
 
@@ -20,7 +20,7 @@
 #include "net/iovecs.h"
 
 enum {
-    MOST_A_TURN = 256 << 10 /* bytes that are read of a channel */
+    MOST_A_TURN = 256 << 10 /* bytes read from a channel */
 };
 
 /* ---- input, and the memory for it ---- */
@@ -72,7 +72,7 @@ void kv_channel_init(struct kv_channel *channel, h2o_socket_t *sock, struct kv_l
     channel->traffic = traffic;
     channel->charge.tally = tally;
     kv_waiter_init(&channel->waiter, on_memory);
-    h2o_socket_dont_read(sock, 1); /* the library only says when there is something */
+    h2o_socket_dont_read(sock, 1); /* the library only reports that there is input */
 }
 
 void kv_channel_fini(struct kv_channel *channel)
@@ -83,7 +83,7 @@ void kv_channel_fini(struct kv_channel *channel)
         channel->ops->fini(channel);
 }
 
-/* How many bytes may be read in this turn. */
+/* The number of bytes that may be read in this turn. */
 static size_t most_now(const struct kv_channel *channel)
 {
     size_t kept = channel->charge.bytes;
@@ -94,15 +94,15 @@ static size_t most_now(const struct kv_channel *channel)
     return left < floor ? floor : left;
 }
 
-/* Of a read that brought nothing. Returns: false where there is no event. */
+/* Explains a read that returned no data. Returns: false if there is no event. */
 static bool explain_failure(ssize_t got, enum kv_channel_event *ret_event)
 {
     *ret_event = got == 0 ? KV_CHANNEL_ENDED : KV_CHANNEL_BROKEN;
     return got == 0 || (errno != EAGAIN && errno != EINTR);
 }
 
-/* Reads until there is no more, or enough for a turn. An end that comes with input shows again in
- * the next turn. Returns: whether there is an event. */
+/* Reads until there is no more, or enough for a turn. An end that comes with input is noticed again
+ * in the next turn. Returns: whether there is an event. */
 static bool fill_plain(struct kv_channel *channel, size_t most, enum kv_channel_event *ret_event)
 {
     h2o_buffer_t **input = &channel->sock->input;
@@ -136,13 +136,13 @@ static void on_readable(h2o_socket_t *sock, const char *err)
     count_input(channel);
     if (!may_read(channel))
         watch_input(channel);
-    channel->on_read(channel->user, event); /* which may free the channel */
+    channel->on_read(channel->user, event); /* may free the channel */
     kv_loop_end_work(loop);
 }
 
-/* libh2o reconsiders what to poll a socket for when its state was announced to have changed. A
- * write that completes at once, outside of the library's own run, announces nothing; a poll for
- * write from before would then go on, and its event find no write. */
+/* libh2o only reconsiders what to poll a socket for when a change of its state has been announced.
+ * A write that completes at once, outside of the library's own run, announces nothing; an earlier
+ * poll for writing would then continue, and its event find no write. */
 void kv_channel_announce(struct kv_channel *channel)
 {
     h2o_socket_t *sock = channel->sock;
@@ -205,7 +205,7 @@ void kv_channel_cut(struct kv_channel *channel, size_t n_dropped, size_t len)
 {
     h2o_buffer_t **input = &channel->sock->input;
     h2o_buffer_consume(input, n_dropped);
-    if ((*input)->size != len) /* an empty one may be shared by all */
+    if ((*input)->size != len) /* empty buffers may share one constant */
         (*input)->size = len;
     count_input(channel);
 }
@@ -289,9 +289,9 @@ void kv_channel_end(struct kv_channel *channel)
     channel->on_read(channel->user, KV_CHANNEL_ENDED);
 }
 
-/* The kernel counts what the peer of a TCP socket has acknowledged (RFC 4898); user space sees only
- * what fits into the socket's buffer, which can stay full for long while its contents move. Of
- * other sockets it tells how much waits to be read. */
+/* For a TCP socket the kernel counts the bytes that the peer has acknowledged (RFC 4898); user
+ * space only sees what fits into the socket's buffer, which can stay full while its contents move.
+ * For other sockets it reports how much the peer has not read. */
 uint64_t kv_channel_progress(const struct kv_channel *channel, bool *ret_counts_bytes)
 {
     int fd = h2o_socket_get_fd(channel->sock);

@@ -1,8 +1,8 @@
 /*
- * Connections that make no progress are found by a sweep: libh2o has one timer for a request's
- * wait, head and body together, and none for an answer that is not read; so its timer is set out of
- * reach. A connection is ended from outside by shutting its socket down, or by telling whatever
- * serves it that the peer has closed: it then closes the connection in its own way.
+ * A sweep finds connections that make no progress: libh2o has one timer for a whole request, head
+ * and body together, and none for an answer that is not read; so its timer is disabled by a huge
+ * value. A connection is ended from outside by shutting its socket down, or by telling its protocol
+ * that the peer has closed: the protocol then closes the connection in its own way.
  */
 #include "net/connection.h"
 
@@ -162,7 +162,7 @@ void kv_connections_refuse(struct kv_connections *connections, h2o_socket_t *soc
                            struct kv_slice text)
 {
     ssize_t written = send(h2o_socket_get_fd(sock), text.bytes, text.len, MSG_NOSIGNAL);
-    (void)written; /* a fresh socket's buffer holds it, or the peer is gone */
+    (void)written; /* a new socket's buffer has room for it, or the peer is gone */
     int fd = dup(h2o_socket_get_fd(sock));
     h2o_socket_close(sock);
     if (fd >= 0)
@@ -209,19 +209,20 @@ static bool is_idle(const struct kv_connection *connection)
            !is_busy(connection);
 }
 
-/* The request is not waited for any longer. No answer is being sent, so the peer can get this one.
- */
+/* Ends a request that is not awaited any longer. No answer is being sent, so the peer can read this
+ * one. */
 static void refuse(struct kv_connection *connection, struct kv_slice text)
 {
     struct iovec iovec = {(char *)(uintptr_t)text.bytes, text.len};
     struct kv_channel *channel = &connection->channel;
     kv_connection_linger(connection);
     bool is_written = kv_channel_write(channel, &iovec, 1);
-    (void)is_written; /* the socket's buffer, which is empty, holds it, or the peer is gone */
+    (void)
+        is_written; /* the socket's buffer, which is empty, has room for it, or the peer is gone */
     kv_channel_end(channel);
 }
 
-/* Notes whether the measure has changed. Returns: for how many milliseconds it has not. */
+/* Notes whether the measure has changed. Returns: the milliseconds since it last changed. */
 static int64_t stood_still_ms(struct kv_connection *connection, uint64_t measure, int64_t now_ms)
 {
     if (measure != connection->seen) {
@@ -231,7 +232,7 @@ static int64_t stood_still_ms(struct kv_connection *connection, uint64_t measure
     return now_ms - connection->progress_ms;
 }
 
-/* n_bytes: that have come, or gone, as of now. */
+/* n_bytes: received or sent so far. */
 static void watch(struct kv_connection *connection, enum kv_watched what, uint64_t n_bytes,
                   int64_t now_ms)
 {
@@ -270,7 +271,7 @@ static void watch_silence(struct kv_connection *connection, int64_t now_ms)
         end(connection);
 }
 
-/* It has had as long as a request may go without arriving. */
+/* The phase before a service may take as long as a request without progress. */
 static void watch_entry(struct kv_connection *connection, int64_t now_ms)
 {
     const struct kv_patience *patience = &connection->among->patience;
@@ -291,15 +292,15 @@ static void look_at(struct kv_connection *connection, int64_t now_ms)
     else if (kv_channel_is_writing(channel))
         watch_reader(connection, now_ms);
     else if (!kv_channel_is_reading(channel) || is_busy(connection))
-        kv_connection_touch(connection); /* it waits for us */
+        kv_connection_touch(connection); /* it waits for the server */
     else if (len != 0)
         watch_request(connection, len, now_ms);
     else
         watch_silence(connection, now_ms);
 }
 
-/* The end of a connection shows where it is read or written. Where neither is done it is looked
- * for. Returns: whether there was an end; the connection may be gone then. */
+/* The end of a connection is noticed when it is read or written. If it is neither, this checks for
+ * the end. Returns: whether it has ended; then it may have been freed. */
 static bool notice_end(struct kv_connection *connection)
 {
     struct kv_channel *channel = &connection->channel;
@@ -325,9 +326,9 @@ void kv_connections_sweep(struct kv_connections *connections)
     }
 }
 
-/* Memory. */
+/* ---- memory ---- */
 
-/* One that waits for memory to read, or has work done, neither takes nor gives anything. */
+/* A connection that waits for memory to read, or for work, counts as stalled. */
 static void watch_peer(struct kv_connection *connection, int64_t now_ms)
 {
     bool counts_bytes;
@@ -345,7 +346,7 @@ static bool is_working(const struct kv_connection *connection)
            connection->protocol->is_working(connection->channel.user);
 }
 
-/* While it does, the memory that it holds does not come back. */
+/* While it waits, the memory that it holds is not released. */
 static bool has_to_wait(const struct kv_connection *connection)
 {
     return kv_channel_is_writing(&connection->channel) ||

@@ -1,8 +1,9 @@
 /*
- * An open connection, whatever protocol it speaks: its channel, and the watch over its progress.
- * The protocol that serves it may hand it over to another. Beneath are all connections of a loop.
+ * An open connection, independent of its protocol: its channel, and the supervision of its
+ * progress. The protocol that serves it may hand it over to another one. Below: all connections of
+ * a loop.
  *
- * Threads: all of it belongs to the connection's loop.
+ * Threads: a connection belongs to its loop.
  */
 #ifndef KV_NET_CONNECTION_H
 #define KV_NET_CONNECTION_H
@@ -18,7 +19,7 @@
 
 /* What a connection is used for. */
 enum kv_transport {
-    KV_TRANSPORT_NONE, /* nothing yet, or to be refused */
+    KV_TRANSPORT_NONE, /* nothing yet, or it will be refused */
     KV_TRANSPORT_HTTP,
     KV_TRANSPORT_WEBSOCKET,
     KV_TRANSPORT_EVENTS,
@@ -26,135 +27,135 @@ enum kv_transport {
     KV_N_TRANSPORTS
 };
 
-/* As `http`. Constant. */
+/* Such as `http`. Constant. */
 const char *kv_transport_name(enum kv_transport transport);
 
-/* What operators are told of a connection. */
+/* The description of a connection for operators. */
 struct kv_connection_account {
     enum kv_transport transport;
-    struct kv_slice name; /* of whom it is; lent for the call; empty: nobody's */
+    struct kv_slice name; /* of its principal; lent for the call; empty: none */
     uint64_t n_subscriptions;
     size_t unsent; /* bytes */
 };
 
-/* What serves a connection. Constant. */
+/* The protocol that serves a connection. Constant. */
 struct kv_protocol {
     enum kv_transport transport;
-    /* Fills in the rest of the account, which is all zero. NULL: there is nothing to tell. */
+    /* Fills in the rest of the account, which is zeroed. NULL: there is nothing to add. */
     void (*account)(const void *user, struct kv_connection_account *ret);
     kv_channel_fn on_read;
     kv_channel_fn on_written;
-    /* Whether something that the peer asked for is under way or unsent. NULL: the channel shows. */
+    /* Whether a request of the peer is under way or unsent. NULL: determined from the channel. */
     bool (*is_busy)(const void *user);
-    /* The connection is being closed. NULL: nothing is to be done. */
+    /* The connection is being closed. NULL: nothing has to be done. */
     void (*on_closed)(void *user);
-    /* The bytes that are kept for the peer, besides its input. */
+    /* The bytes kept for the peer, besides its input. */
     size_t (*holds)(const void *user);
-    /* Whether some of them are kept for work that is under way. NULL: never. */
+    /* Whether some of them are kept for work under way. NULL: never. */
     bool (*is_working)(const void *user);
-    /* The memory of all connections has run out, and this one is to give back its part and end.
-     * NULL: with a text for all (kv_net_service), or without one. */
+    /* The memory of all connections is used up, and this one has to release its share and end.
+     * NULL: it ends with the text of kv_net_service, or without one. */
     void (*give_way)(void *user);
-    bool keeps_time;      /* it looks after its time-outs itself */
-    bool is_always_ready; /* `on_read` may say at any time that the connection is broken, and not
+    bool keeps_time;      /* it applies its timeouts itself */
+    bool is_always_ready; /* `on_read` may report at any time that the connection is broken, not
                              only while input is wanted */
-    bool is_entering;     /* what comes ahead of a service: it may take as long as a request */
+    bool is_entering;     /* the phase before a service: it may take as long as a request */
 };
 
-/* How long a connection may take, and how long it may make no progress. */
+/* The time limits of a connection. */
 struct kv_patience {
     int64_t idle_ms;             /* without a request */
-    int64_t request_ms;          /* with one that has not arrived as a whole */
-    int64_t request_progress_ms; /* with one that does not go on arriving */
+    int64_t request_ms;          /* with a request that has not arrived completely */
+    int64_t request_progress_ms; /* with a request of which nothing more arrives */
     int64_t stalled_reader_ms;   /* with an answer that is not read */
-    size_t least_rate;           /* bytes a second of either, once the time above is over; 0: any */
+    size_t least_rate;           /* bytes per second of either, after that time; 0: none */
 };
 
 /* The connections of one loop. */
 struct kv_connections {
     struct kv_loop *loop;
-    struct kv_list all; /* in the order in which they were opened */
+    struct kv_list all; /* in the order of opening */
     uint64_t n_opened;
     struct kv_traffic traffic[KV_N_TRANSPORTS];
     struct kv_lingerers lingerers;
     struct kv_chunks chunks; /* for their outbound queues */
     struct kv_patience patience;
-    struct kv_slice lateness; /* the response to a request that does not arrive in time */
-    struct kv_slice overload; /* and to one for which there is no memory */
-    struct kv_tally *tally;   /* NULL: nothing is counted */
+    struct kv_slice lateness; /* the response if a request does not arrive in time */
+    struct kv_slice overload; /* the response if there is no memory for a request */
+    struct kv_tally *tally;   /* NULL: memory is not counted */
     struct kv_peers *peers;   /* of all loops */
-    bool is_draining;         /* idle ones are closed */
-    bool is_aborted;          /* all are */
+    bool is_draining;         /* idle connections are closed */
+    bool is_aborted;          /* all connections are closed */
 };
 
-/* What the peer of a connection is to go on with. */
+/* The progress that is expected of a connection's peer. */
 enum kv_watched {
-    KV_WATCHED_NOTHING, /* it waits for us, or may be silent for a while */
-    KV_WATCHED_REQUEST, /* sending it */
-    KV_WATCHED_ANSWERS, /* reading them */
+    KV_WATCHED_NOTHING, /* none: it waits for the server, or may be silent for a while */
+    KV_WATCHED_REQUEST, /* sending a request */
+    KV_WATCHED_ANSWERS, /* reading answers */
 };
 
 struct kv_connection {
     struct kv_list link;
-    uint64_t id; /* of all loops; those of one rise */
+    uint64_t id; /* unique over all loops; ascending on each loop */
     int64_t opened_ms;
     struct kv_connections *among;
-    struct kv_peer *peer; /* NULL: it is not counted */
+    struct kv_peer *peer; /* NULL: not counted */
     struct kv_channel channel;
     const struct kv_protocol *protocol;
-    _Atomic uint32_t *counted; /* where it counts, of all loops */
-    struct kv_tls *tls;        /* spoken where it came in, lent; NULL: none */
-    bool is_unix;              /* by a Unix socket */
-    bool is_proxys;            /* its peer is a proxy that may say who the client is */
-    struct kv_address client;  /* whom such a peer speaks for, as far as it has said so */
-    bool is_refused;           /* it came beyond a limit, and is to be told so */
-    int linger_fd;             /* another descriptor of the socket, for when it is closed with input
-                                  unread (linger.h); otherwise -1 */
-    int64_t progress_ms;       /* when it last made progress */
-    uint64_t seen;             /* a measure of progress, as of then */
-    struct kv_pace pace;       /* of what is watched */
+    _Atomic uint32_t *counted; /* the counter, of all loops, that includes it */
+    struct kv_tls *tls;        /* of its port, lent; NULL: none */
+    bool is_unix;              /* received on a Unix socket */
+    bool is_proxys;            /* its peer is a proxy that may name its client */
+    struct kv_address client;  /* the client that such a proxy has named, if it has */
+    bool is_refused;           /* it exceeded a limit, and will be told so */
+    int linger_fd; /* a duplicate of the socket's descriptor, in case it is closed with input unread
+                      (linger.h); otherwise -1 */
+    int64_t progress_ms; /* the time of the last progress */
+    uint64_t seen;       /* a measure of progress at that time */
+    struct kv_pace pace; /* of the transfer that is watched */
     enum kv_watched watched;
-    bool gives_way; /* it was told to */
+    bool gives_way; /* it has been asked to give way */
     struct {
-        uint64_t taken;   /* by its peer, when that was last looked at */
-        int64_t since_ms; /* when the peer was first seen to have taken so much; 0: not watched */
-    } stillness;          /* while the memory of all is used up */
+        uint64_t taken;   /* by its peer, when last checked */
+        int64_t since_ms; /* when the peer was first seen to have taken that much; 0: not watched */
+    } stillness;          /* while the memory of all connections is used up */
 };
 
 /* Takes the socket over. The connection ends with the socket.
- * counted: counts it already, and no longer when it has ended. */
+ * counted: includes the connection already; decremented when it ends. */
 struct kv_connection *kv_connection_open(struct kv_connections *among, struct st_h2o_socket_t *sock,
                                          _Atomic uint32_t *counted);
 
-/* Is served by that protocol from now on, beginning with the input that is there.
+/* Has the protocol serve it from now on, beginning with its present input.
  * user: for the protocol's functions. */
 void kv_connection_serve(struct kv_connection *connection, const struct kv_protocol *protocol,
                          void *user);
 
-/* For a library that names connections by their sockets. */
+/* For libraries that identify connections by their sockets. */
 struct st_h2o_socket_t *kv_connection_socket(const struct kv_connection *connection);
 struct kv_connection *kv_connection_of_socket(const struct st_h2o_socket_t *sock);
 
-/* A whole request has arrived: its idle time begins anew. */
+/* A complete request has arrived: its idle time begins anew. */
 void kv_connection_touch(struct kv_connection *connection);
 
-/* It will be closed after the answer, with input unread or yet to come. */
+/* It will be closed after the answer, although input is unread or will still arrive. */
 void kv_connection_linger(struct kv_connection *connection);
 
-/* Its peer does not take what it is sent: what the kernel still has goes with the connection, which
- * is to be closed. */
+/* Its peer does not read: data that the kernel still holds is dropped with the connection, which
+ * has to be closed. */
 void kv_connection_reset(struct kv_connection *connection);
 
-/* The address at the other end: of the client, where a proxy that is trusted has said it, or of the
- * peer. Returns: none for a Unix socket. */
+/* The remote address: of the client, if a trusted proxy has named it, or of the peer. Returns: none
+ * for a Unix socket. */
 struct kv_address kv_connection_address(const struct kv_connection *connection);
 
-/* Counts the connection for the client that it turned out to be, of a proxy that is trusted.
- * Returns: false where that address has as many connections as it may. */
+/* Counts the connection for its client, as named by a trusted proxy.
+ * Returns: false if that address has reached its limit. */
 bool kv_connection_claim(struct kv_connection *connection, const struct kv_address *client);
 
-/* Whether its peer is a proxy that has not said yet whom it speaks for: each request may be from
- * another client. */
+/* Whether its peer is a proxy that has not named a client for the connection: each request may come
+ * from another client. */
 static inline bool kv_connection_is_of_many(const struct kv_connection *connection)
 {
     return connection->is_proxys && !kv_address_is_given(&connection->client);
@@ -178,17 +179,17 @@ void kv_connection_close(struct kv_connection *connection);
 void kv_connections_init(struct kv_connections *connections, struct kv_loop *loop,
                          const struct kv_patience *patience, _Atomic uint32_t *n_lingering);
 
-/* Sends a text to the peer of a socket that is no connection, and closes it lingering. */
+/* Sends a text to the peer of a socket that has no connection, and closes it with lingering. */
 void kv_connections_refuse(struct kv_connections *connections, struct st_h2o_socket_t *sock,
                            struct kv_slice text);
 
-/* All of them are closed. */
+/* All connections must be closed. */
 void kv_connections_fini(struct kv_connections *connections);
 
-/* The same for a descriptor, which it takes over; it needs no other one. */
+/* The same for a descriptor, which it takes over; it needs no further descriptor. */
 void kv_connections_refuse_fd(struct kv_connections *connections, int fd, struct kv_slice text);
 
-/* Ends those that have made no progress for too long, or are to end. */
+/* Ends connections that have made no progress for too long, or that have to end. */
 void kv_connections_sweep(struct kv_connections *connections);
 
 /* Records how much the peers have taken of connections with unsent data, and which connections wait
@@ -202,10 +203,10 @@ void kv_connections_watch_peers(struct kv_connections *connections, bool begins)
 struct kv_connection *kv_connections_largest(struct kv_connections *connections, int64_t still_ms,
                                              size_t *ret_bytes);
 
-/* Ends the connection, as the memory of all has run out. */
+/* Ends the connection, as the memory of all connections is used up. */
 void kv_connection_give_way(struct kv_connection *connection);
 
-/* What it is used for. ret_account: lent for the call, as the connection. */
+/* Describes the connection. ret_account: lent for the call, like the connection. */
 void kv_connection_account(const struct kv_connection *connection,
                            struct kv_connection_account *ret_account);
 

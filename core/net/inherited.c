@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 enum {
-    FIRST = 3 /* descriptor, as the protocol has it */
+    FIRST = 3 /* the first descriptor of the protocol */
 };
 
 static long number_of(const char *name)
@@ -116,7 +116,7 @@ int kv_inherited_take_unix(struct kv_inherited *inherited, const char *path)
     return kv_inherited_take(inherited, (const struct sockaddr *)&address);
 }
 
-/* ---- what is left ---- */
+/* ---- unused sockets ---- */
 
 static void print(int fd, char *ret, size_t size)
 {

@@ -26,8 +26,8 @@ struct kv_inherited {
  * or -1 and *reterr if one of them is not a listening stream socket. */
 int kv_inherited_find(struct kv_inherited *inherited, struct kv_error *reterr);
 
-/* Takes the socket that listens at this address. inherited: NULL: there are none. Returns: its
- * descriptor, owned by the caller; -1 if there is none. */
+/* Takes the socket that listens at this address. inherited: may be NULL. Returns: its descriptor,
+ * owned by the caller; -1 if there is none. */
 int kv_inherited_take(struct kv_inherited *inherited, const struct sockaddr *address);
 
 /* The same at a path. */

@@ -1,8 +1,8 @@
 /*
- * The library doubles a buffer by copying it, which for a body of 100 MiB keeps its loop busy for
- * tens of milliseconds. A block of 1 MiB is a mapping of its own (daemon/process.c): realloc()
- * moves it by its page table, and all of it goes back to the system at once. So buffers leave out
- * the sizes between small ones and that.
+ * The library doubles a buffer by copying it, which for a body of 100 MiB takes tens of
+ * milliseconds of the loop's time. A block of 1 MiB is a separate mapping (daemon/process.c):
+ * realloc() moves it by its page table, and all of it goes back to the system at once. So buffers
+ * skip the sizes between small ones and that.
  */
 #include "net/intake.h"
 
@@ -13,7 +13,7 @@
 enum {
     LEAST_ROOM = 4096,
     LARGEST_SMALL = 100 << 10,
-    MAPPED = 1 << 20,        /* the least capacity of large ones */
+    MAPPED = 1 << 20,        /* the smallest capacity of large buffers */
     LARGEST_KEPT = 16 << 10, /* of an empty buffer */
 };
 
@@ -27,7 +27,7 @@ static size_t room_of(const h2o_buffer_t *buffer)
     return buffer->bytes == NULL ? 0 : buffer->capacity - offset_of(buffer) - buffer->size;
 }
 
-/* Returns: -1 where there is no memory. */
+/* Returns: -1 if there is no memory. */
 static int double_mapped(h2o_buffer_t **buffer)
 {
     size_t offset = offset_of(*buffer);
@@ -41,7 +41,7 @@ static int double_mapped(h2o_buffer_t **buffer)
     return 0;
 }
 
-/* Where the front of the buffer is free, the library moves what is in it. */
+/* If the front of the buffer is free, the library moves the contents there. */
 static int make_room(h2o_buffer_t **buffer)
 {
     const h2o_buffer_t *old = *buffer;

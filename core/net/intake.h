@@ -1,7 +1,6 @@
 /*
- * The buffer that a socket's input is collected in: libh2o's, as that is what the library is given,
- * but large ones grow without being copied, and their pages are taken from the system only as they
- * are filled.
+ * The input buffer of a socket: libh2o's, as the library requires, but large ones grow without
+ * being copied, and the system allocates their pages only as they are filled.
  *
  * Threads: the loop's.
  */
@@ -12,14 +11,14 @@
 
 struct st_h2o_buffer_t;
 
-/* Room behind what is in the buffer, of at least some KiB. Returns: NULL where there is no memory;
- * otherwise *ret_len: how much. */
+/* Room after the buffer's contents, of at least some KiB. Returns: NULL if there is no memory;
+ * otherwise *ret_len: its length. */
 char *kv_intake_reserve(struct st_h2o_buffer_t **buffer, size_t *ret_len);
 
-/* The memory that it keeps in use. */
+/* The memory that it uses. */
 size_t kv_intake_bytes(const struct st_h2o_buffer_t *buffer);
 
-/* Gives the memory back where nothing is in it. */
+/* Frees the memory of an empty buffer. */
 void kv_intake_trim(struct st_h2o_buffer_t **buffer);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What is left of a text in pieces.
+ * The remaining part of a text in pieces.
  */
 #ifndef KV_NET_IOVECS_H
 #define KV_NET_IOVECS_H

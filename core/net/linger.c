@@ -1,4 +1,4 @@
-/* Input is thrown away in the kernel (MSG_TRUNC), and counted. */
+/* Input is discarded in the kernel (MSG_TRUNC), and counted. */
 #include "net/linger.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /*
- * Lingering close: a connection that is closed while its peer still sends is reset by the kernel,
- * and the peer may lose the answer that said why (413, 503). So the sending side is shut down, and
- * what arrives is thrown away until the peer closes too, for a bounded time, amount and number of
+ * Lingering close: if a connection is closed while its peer still sends, the kernel resets it, and
+ * the peer may lose the answer with the reason (413, 503). So the sending side is shut down, and
+ * input is discarded until the peer closes too, within limits of time, amount and number of
  * connections.
  */
 #ifndef KV_NET_LINGER_H
@@ -25,13 +25,13 @@ void kv_lingerers_init(struct kv_lingerers *lingerers, struct kv_loop *loop, _At
 enum {
     KV_MOST_LINGERING = 1024, /* at most, and unless `most` is set */
     KV_LINGER_MS = 2000,
-    KV_LINGER_SHORTLY_MS = 90, /* while descriptors are rare */
+    KV_LINGER_SHORTLY_MS = 90, /* while few descriptors are left */
 };
 
-/* Takes the descriptor over. longest_ms: until it is closed in any case. */
+/* Takes the descriptor over. longest_ms: it is closed after this time in any case. */
 void kv_linger(struct kv_lingerers *lingerers, int fd, int64_t longest_ms);
 
-/* Closes them all. */
+/* Closes all lingering sockets. */
 void kv_lingerers_abort(struct kv_lingerers *lingerers);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Of TCP every loop has a socket of its own (SO_REUSEPORT). Accepting stops for a moment where
- * descriptors or memory run out: a listener that stays readable would keep its loop spinning. A
- * spare descriptor makes it possible to tell at least one peer at a time.
+ * For TCP every loop has its own socket (SO_REUSEPORT). Accepting pauses if descriptors or memory
+ * run out: a listener that stays readable would keep its loop spinning. With a spare descriptor, at
+ * least one peer at a time can be refused properly.
  */
 #include "net/listener.h"
 
@@ -29,7 +29,7 @@ struct kv_listener {
     struct kv_entrance entrance;
 };
 
-/* Accepting. */
+/* ---- accepting ---- */
 
 static void on_acceptable(h2o_socket_t *sock, const char *err);
 
@@ -46,12 +46,12 @@ static void close_spare(struct kv_listeners *listeners)
 {
     if (listeners->spare_fd < 0)
         return;
-    atomic_fetch_add(listeners->n_without_spare, 1); /* before others can take it */
+    atomic_fetch_add(listeners->n_without_spare, 1); /* before others can take the descriptor */
     close(listeners->spare_fd);
     listeners->spare_fd = -1;
 }
 
-/* A descriptor that is free for a moment belongs to a loop that has given its spare one up. */
+/* A descriptor that is free for a moment belongs to a loop that has released its spare one. */
 static bool are_descriptors_rare(const struct kv_listeners *listeners)
 {
     return atomic_load(listeners->n_without_spare) != 0;
@@ -76,7 +76,7 @@ static void pause_accepting(struct kv_listener *listener)
     kv_timer_start(among->loop, &among->resume, kv_loop_now_ms(among->loop) + RESUME_MS);
 }
 
-/* Takes the next peer by the spare descriptor, which comes back when the peer has gone. */
+/* Accepts the next peer with the spare descriptor, which is restored when the peer has gone. */
 static void accept_by_spare(struct kv_listener *listener)
 {
     struct kv_listeners *among = listener->among;
@@ -90,8 +90,8 @@ static void accept_by_spare(struct kv_listener *listener)
         open_spare(among);
 }
 
-/* Gives back what another loop gave up meanwhile: without its spare descriptor it could not even
- * tell its peers to go, for as long as all others are in use. */
+/* Returns a descriptor that another loop has released meanwhile: without its spare descriptor that
+ * loop could not even refuse its peers, while all others are in use. */
 static void give_back(struct kv_listener *listener, h2o_socket_t *accepted)
 {
     h2o_socket_export_t peer;
@@ -172,7 +172,7 @@ void kv_listeners_fini(struct kv_listeners *listeners)
     }
 }
 
-/* Every loop listens on the same socket. Takes the descriptor over. */
+/* Has every loop listen on the same socket. Takes the descriptor over. */
 static int share(struct kv_listeners *const *loops, uint32_t n_loops, int fd,
                  struct kv_entrance entrance)
 {
@@ -195,7 +195,7 @@ int kv_listen_unix(struct kv_listeners *const *loops, uint32_t n_loops, int fd)
     return share(loops, n_loops, fd, (struct kv_entrance){.is_unix = true});
 }
 
-/* TCP. */
+/* ---- TCP ---- */
 
 static int open_listener(const struct addrinfo *at, bool is_shared)
 {
@@ -229,8 +229,8 @@ static uint16_t port_of(const struct addrinfo *at)
     return ntohs(((const struct sockaddr_in *)(const void *)at->ai_addr)->sin_port);
 }
 
-/* Several sockets may share a port only if all say so; another server of the same user would get
- * in between unnoticed. So a first one, unshared, makes sure that the port is free. */
+/* Sockets may share a port only if all of them permit it; but another server of the same user could
+ * do so unnoticed. So a first socket, which does not share, makes sure that the port is free. */
 static int claim_port(struct addrinfo *at)
 {
     int fd = open_listener(at, false);
@@ -283,9 +283,9 @@ static void set_port(struct addrinfo *at, uint16_t port)
         ((struct sockaddr_in *)(void *)at->ai_addr)->sin_port = htons(port);
 }
 
-/* On every address of a name; one of a family that this machine does not have is left out.
- * port: in and out; 0 is any that is free, the same for all. Returns: -1 and errno where there is
- * none. */
+/* Listens at every address of a name; addresses of families that this machine does not have are
+ * left out.
+ * port: in and out; 0 is any free one, the same for all. Returns: -1 and errno if there is none. */
 static int listen_at_all(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *all,
                          struct kv_tls *tls, uint16_t *port)
 {

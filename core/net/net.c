@@ -1,4 +1,4 @@
-/* Admission, and on each loop the timer that sweeps over its connections. */
+/* Admits connections; on each loop a timer sweeps over them. */
 #include "net/net.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ enum {
     DRAIN_SWEEP_MS = 20,
 };
 
-/* Why a connection is refused. */
+/* The reasons for refusing a connection. */
 enum refusal {
     OVER_LIMIT,
     OVER_ADDRESS_LIMIT,
@@ -31,8 +31,8 @@ struct net_loop {
     uint32_t index;
     struct kv_listeners listeners;
     struct kv_connections connections;
-    struct kv_relief relief;    /* where there is a budget */
-    struct kv_tls_bench *bench; /* where TLS is spoken */
+    struct kv_relief relief;    /* if there is a budget */
+    struct kv_tls_bench *bench; /* if TLS is used */
     struct kv_timer sweep;
     struct kv_counter n_accepted;
     struct kv_counter n_refused[N_REFUSALS];
@@ -44,9 +44,9 @@ struct kv_net {
     _Atomic uint32_t max_connections;
     _Atomic uint32_t n_connections;
     _Atomic uint32_t n_held;    /* descriptors besides their own */
-    _Atomic uint32_t n_refused; /* which shake hands to be told so */
+    _Atomic uint32_t n_refused; /* refused connections that complete a TLS handshake first */
     _Atomic uint32_t n_lingering;
-    _Atomic uint32_t n_without_spare; /* descriptor: loops */
+    _Atomic uint32_t n_without_spare; /* loops without a spare descriptor */
     struct kv_peers peers;
     atomic_bool is_draining;
     struct kv_list unix_sockets;
@@ -55,7 +55,7 @@ struct kv_net {
     struct net_loop loops[];
 };
 
-/* ---- those who come ---- */
+/* ---- entering ---- */
 
 static struct net_loop *loop_of(const struct kv_connection *connection)
 {
@@ -74,7 +74,7 @@ static void on_farewell(void *user, enum kv_channel_event event)
     kv_connection_close(user);
 }
 
-/* The connection ends with this text. Nothing more of it is read. */
+/* Ends the connection with this text. Nothing more is read from it. */
 void kv_net_end_with(struct kv_connection *connection, struct kv_slice text)
 {
     static const struct kv_protocol ending = {
@@ -111,7 +111,7 @@ static void on_secured(void *user, enum kv_channel_event event)
         open_service(connection);
 }
 
-/* tls: NULL: it stays in clear. */
+/* tls: NULL: not encrypted. */
 static void enter(struct kv_connection *connection, struct kv_tls *tls)
 {
     static const struct kv_protocol securing = {.on_read = on_secured, .is_entering = true};
@@ -124,7 +124,7 @@ static void enter(struct kv_connection *connection, struct kv_tls *tls)
     kv_channel_secure(&connection->channel, tls, loop_of(connection)->bench);
 }
 
-/* Beyond a limit. */
+/* Refuses a connection beyond a limit. */
 static void refuse(struct net_loop *here, struct st_h2o_socket_t *sock, struct kv_tls *tls)
 {
     struct kv_net *net = here->net;
@@ -141,7 +141,7 @@ static void refuse(struct net_loop *here, struct st_h2o_socket_t *sock, struct k
     }
 }
 
-/* ---- what proxies say of their clients ---- */
+/* ---- clients named by proxies ---- */
 
 bool kv_net_trusts(const struct kv_net *net, const struct kv_address *address)
 {
@@ -159,7 +159,8 @@ static bool is_trusted(const struct kv_net *net, const struct kv_connection *con
     return kv_net_trusts(net, &peer);
 }
 
-/* Nobody else is counted by the address of a proxy. Returns: false at the limit. */
+/* Connections of trusted proxies are not counted by the proxy's address. Returns: false at the
+ * limit. */
 static bool count_peer(struct kv_connection *connection)
 {
     struct kv_net *net = loop_of(connection)->net;
@@ -170,7 +171,7 @@ static bool count_peer(struct kv_connection *connection)
     return kv_peers_enter(&net->peers, &address, &connection->peer);
 }
 
-/* It is one of those beyond a limit from now on. Returns: false where there are too many. */
+/* Counts it as refused from now on. Returns: false if there are too many refused ones. */
 static bool count_as_refused(struct kv_connection *connection)
 {
     struct kv_net *net = loop_of(connection)->net;
@@ -184,7 +185,7 @@ static bool count_as_refused(struct kv_connection *connection)
     return true;
 }
 
-/* Its address is known. */
+/* Continues when its address is known. */
 static void enter_by_address(struct kv_connection *connection)
 {
     struct kv_tls *tls = connection->tls;
@@ -236,7 +237,7 @@ static void await_announcement(struct kv_connection *connection)
     kv_channel_read(&connection->channel, true);
 }
 
-/* ---- who comes in ---- */
+/* ---- accepting ---- */
 
 static struct kv_connection *open_connection(struct net_loop *here, h2o_socket_t *sock,
                                              const struct kv_entrance *entrance)
@@ -274,7 +275,8 @@ static void on_accept(struct kv_listeners *listeners, struct st_h2o_socket_t *so
     admit(KV_CONTAINER(listeners, struct net_loop, listeners), sock, entrance);
 }
 
-/* One that has to shake hands first gets no answer: there are no descriptors to wait with. */
+/* If a TLS handshake would be needed first, the peer gets no answer: there are no descriptors to
+ * wait with. */
 static void on_excess(struct kv_listeners *listeners, int fd, const struct kv_entrance *entrance)
 {
     struct net_loop *here = KV_CONTAINER(listeners, struct net_loop, listeners);
@@ -439,7 +441,7 @@ void kv_net_limit(struct kv_net *net, uint32_t max_connections, uint32_t max_per
     kv_peers_limit(&net->peers, max_per_address);
 }
 
-/* Counts the connections that were opened while none were counted. */
+/* Counts the connections that were opened while addresses were not counted. */
 static void count_uncounted(struct net_loop *here)
 {
     KV_LIST_EACH(&here->connections.all, link, after)

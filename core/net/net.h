@@ -18,31 +18,31 @@ struct kv_net_config {
     uint32_t max_refused; /* beyond a limit, which shake hands to be told so; 0: as many as usual */
     uint32_t max_per_address; /* 0: no limit (peers.h) */
     struct kv_patience patience;
-    const struct kv_address_range *proxies; /* that may say who their clients are, lent */
+    const struct kv_address_range *proxies; /* trusted to name their clients, lent */
     size_t n_proxies;
-    bool trusts_unix;               /* so may whoever comes by a Unix socket */
-    struct kv_inherited *inherited; /* addresses are taken from these first, lent; NULL: none */
-    struct kv_budget *budget;       /* of the memory of all connections, lent; NULL: no limit */
-    struct kv_workers *workers;     /* where there is a budget, lent */
+    bool trusts_unix;               /* peers on Unix sockets are trusted, too */
+    struct kv_inherited *inherited; /* inherited sockets are used first, lent; NULL: none */
+    struct kv_budget *budget;       /* for the memory of all connections, lent; NULL: no limit */
+    struct kv_workers *workers;     /* required with a budget, lent */
 };
 
 enum {
     KV_MOST_REFUSED = 256 /* at most, and unless `max_refused` is set */
 };
 
-/* What connections are for. The caller's memory. */
+/* The service for connections. The caller's memory. */
 struct kv_net_service {
-    /* Has a protocol serve it (kv_connection_serve), on the loop of that index. */
+    /* Has a protocol serve the connection (kv_connection_serve), on the loop with that index. */
     void (*open)(struct kv_net_service *service, uint32_t loop, struct kv_connection *connection);
     /* The response to a connection beyond a limit. */
     struct kv_slice refusal;
-    /* The response to a request that does not arrive in time. */
+    /* The response if a request does not arrive in time. */
     struct kv_slice lateness;
-    /* The response to a request for which there is no memory. */
+    /* The response if there is no memory for a request. */
     struct kv_slice overload;
-    /* The response to what a proxy says of its client where it cannot be read. */
+    /* The response to a malformed PROXY header. */
     struct kv_slice confusion;
-    /* The response, in clear, to a request in clear where TLS is spoken. */
+    /* The unencrypted response to an unencrypted request on a port with TLS. */
     struct kv_slice clarity;
 };
 
@@ -50,32 +50,32 @@ struct kv_net_service {
 struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop *const *loops,
                              uint32_t n_loops);
 
-/* Before it listens. */
+/* Call before it listens. */
 void kv_net_set_service(struct kv_net *net, struct kv_net_service *service);
 
-/* Listens on each loop. host: a name or an address; port: 0 for any that is free; tls: what is
- * offered there, lent; NULL: in clear. Before the loops run. *ret_port: the port it is. */
+/* Listens on each loop. host: a name or an address; port: 0 for any free one; tls: lent; NULL: not
+ * encrypted. Call before the loops run. *ret_port: the port. */
 int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, struct kv_tls *tls,
                   uint16_t *ret_port, struct kv_error *reterr);
 
-/* The same at a path of the file system (unix_socket.h). mode: who may connect, as of files. */
+/* The same at a path of the file system (unix_socket.h). mode: who may connect, as for files. */
 int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode,
                        struct kv_error *reterr);
 
-/* The tally of that loop's connections. NULL: nothing is counted. */
+/* The tally of that loop's connections. NULL: memory is not counted. */
 struct kv_tally *kv_net_tally(struct kv_net *net, uint32_t loop);
 
-/* Whether it listens at an address that other machines may reach. Before the loops run, or later
- * without a change: threads: any. */
+/* Whether it listens at an address that other machines may reach. Threads: before the loops run;
+ * any later, as it does not change. */
 bool kv_net_is_exposed(const struct kv_net *net);
 
-/* Whether what this address says of its clients is believed. Threads: any. */
+/* Whether this address is trusted to name its clients. Threads: any. */
 bool kv_net_trusts(const struct kv_net *net, const struct kv_address *address);
 
 /* Has the service serve a socket as if it had been accepted on that loop. On the loop's thread. */
 void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock);
 
-/* Sends a text to the peer of a connection that the service is to open, and ends it. */
+/* Sends a text to the peer of a connection that was passed to the service, and ends it. */
 void kv_net_end_with(struct kv_connection *connection, struct kv_slice text);
 
 /* Shows every connection of that loop, in the order of their ids, until `visit` returns false. On
@@ -93,34 +93,34 @@ void kv_net_release_descriptor(struct kv_net *net);
 /* Changes how many connections there may be; existing ones stay. Threads: any. */
 void kv_net_limit(struct kv_net *net, uint32_t max_connections, uint32_t max_per_address);
 
-/* To be called for each loop after kv_net_limit(): replaces the timeouts of its connections, and
- * counts existing connections for their addresses if these were not counted before. patience:
- * copied. Threads: the loop's own. */
+/* Call for each loop after kv_net_limit(): replaces the timeouts of its connections, and counts
+ * existing connections for their addresses if these were not counted before. patience: copied.
+ * Threads: the loop's own. */
 void kv_net_take_patience(struct kv_net *net, uint32_t loop, const struct kv_patience *patience);
 
-/* Ends service, on a loop's own thread: no new connections, idle ones are closed. */
+/* Ends service, on a loop's own thread: accepts no connections, and closes idle ones. */
 void kv_net_drain(struct kv_net *net, uint32_t loop);
-/* Whether that has begun, on any loop. Threads: any. */
+/* Whether that has begun on any loop. Threads: any. */
 bool kv_net_is_draining(const struct kv_net *net);
 
-/* Closes what is left but for connections whose protocol keeps time itself, on a loop's own thread.
- */
+/* Closes the remaining connections, except those whose protocol keeps time itself, on a loop's own
+ * thread. */
 void kv_net_abort(struct kv_net *net, uint32_t loop);
 
-/* Open connections. Threads: any. */
+/* The number of open connections. Threads: any. */
 uint32_t kv_net_n_connections(const struct kv_net *net);
 
-/* Peers that still send on connections that have ended (linger.h). Threads: any. */
+/* The number of peers that still send on connections that have ended (linger.h). Threads: any. */
 uint32_t kv_net_n_lingering(const struct kv_net *net);
 
-/* Whether every connection has ended, and no peer still has a last answer to take (linger.h).
+/* Whether every connection has ended, including lingering ones (linger.h).
  * Threads: any. */
 bool kv_net_is_quiet(const struct kv_net *net);
 
 /* Writes its metrics. Threads: any. */
 void kv_net_collect(const struct kv_net *net, struct kv_metrics_text *text);
 
-/* After the loops have ended; removes the sockets of kv_net_listen_unix(). Accepts NULL. */
+/* Call after the loops have ended; removes the sockets of kv_net_listen_unix(). Accepts NULL. */
 void kv_net_destroy(struct kv_net *net);
 
 #endif

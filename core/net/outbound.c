@@ -1,7 +1,7 @@
 /*
- * A queue of nodes: a chunk of copied bytes, or a reference to a shared piece. Nodes in flight are
- * left alone until the write is done; a chunk is filled while it is last and not in flight. A write
- * ends ahead of a piece that is deferred and not settled.
+ * A queue of nodes: chunks of copied bytes, or references to shared pieces. Nodes in flight are not
+ * changed until the write is done; a chunk is filled while it is the last node and not in flight. A
+ * write ends before a piece that is deferred and not settled.
  */
 #include "net/outbound.h"
 
@@ -11,21 +11,21 @@
 #include "base/mem.h"
 
 enum {
-    FIRST_CHUNK = 512, /* each size of a chunk is twice the one before */
+    FIRST_CHUNK = 512, /* each size of a chunk is twice the previous one */
     LARGEST_CHUNK = FIRST_CHUNK << (KV_CHUNK_SIZES - 1),
     LONGEST_WRITE = 4 << 20,
     MOST_IOVECS = 512,
-    MOST_FREE_BYTES = 256 << 10 /* of chunks: connections that write alike need one a turn each */
+    MOST_FREE_BYTES = 256 << 10 /* of chunks: similar connections need one each in a turn */
 };
 
 struct kv_piece {
     uint32_t refs;
     struct kv_tally *tally;
-    size_t cost;               /* bytes that it counts for, wherever it is queued */
-    struct kv_held held;       /* between head and tail; empty where it was copied into the head */
-    struct kv_piece *original; /* that it is deferred for; NULL: it is not */
-    struct kv_piece *settled;  /* what is sent in its place then */
-    struct kv_piece *forms[KV_PIECE_FORMS]; /* the piece itself: none is better */
+    size_t cost;               /* bytes that it counts for in each queue */
+    struct kv_held held;       /* between head and tail; empty if it was copied into the head */
+    struct kv_piece *original; /* NULL: it is not a placeholder */
+    struct kv_piece *settled;  /* the piece to send instead */
+    struct kv_piece *forms[KV_PIECE_FORMS]; /* the piece itself: no other form is better */
     size_t head_len;
     size_t tail_len;
     char bytes[]; /* head, tail */
@@ -161,7 +161,7 @@ void kv_chunks_fini(struct kv_chunks *chunks)
             free(pop_free(chunks, size));
 }
 
-/* Returns: the least size of a chunk that has room for `len`; KV_CHUNK_SIZES: none has. */
+/* Returns: the smallest size of a chunk with room for `len`; KV_CHUNK_SIZES: none has. */
 static unsigned size_for(size_t len)
 {
     unsigned size = 0;
@@ -197,7 +197,7 @@ void kv_outbound_init(struct kv_outbound *out, struct kv_chunks *chunks)
     kv_queue_init(&out->nodes);
 }
 
-/* What is sent of a piece that is ready to be. */
+/* The piece to send for a ready piece. */
 static const struct kv_piece *sent_of(const struct kv_piece *piece)
 {
     return piece->settled != NULL ? piece->settled : piece;
@@ -208,13 +208,13 @@ static size_t node_len(const struct kv_outbound_node *node)
     return node->piece != NULL ? piece_len(sent_of(node->piece)) : node->len;
 }
 
-/* The memory of a node alone. */
+/* The memory of the node itself. */
 static size_t node_size(const struct kv_outbound_node *node)
 {
     return sizeof(*node) + node->capacity;
 }
 
-/* What it counts for in `bytes`: the memory that it keeps in use. */
+/* Its share of `bytes`: the memory that it keeps in use. */
 static size_t node_cost(const struct kv_outbound_node *node)
 {
     return node_size(node) + (node->piece != NULL ? node->piece->cost : 0);
@@ -251,8 +251,8 @@ static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacit
     return node;
 }
 
-/* The first chunk has room for what was copied for the write before, so that a connection whose
- * writes are alike needs one for each; others double while one follows another. */
+/* The first chunk has room for the copied bytes of the previous write, so that a connection with
+ * similar writes needs one for each; chunks that follow another one double in size. */
 static size_t next_capacity(const struct kv_outbound *out, size_t len)
 {
     const struct kv_outbound_node *last = out->last;
@@ -313,7 +313,7 @@ static size_t describe(struct kv_outbound_node *node, struct iovec *iovecs)
     return 1;
 }
 
-/* What to write next: it is in flight until kv_outbound_written(). */
+/* The next pieces to write: they are in flight until kv_outbound_written(). */
 static size_t next_pieces(struct kv_outbound *out, struct iovec iovecs[MOST_IOVECS])
 {
     size_t n = 0;
@@ -332,7 +332,7 @@ static size_t next_pieces(struct kv_outbound *out, struct iovec iovecs[MOST_IOVE
         copied += node->len;
         out->in_flight++;
         if (node == out->last)
-            out->last = NULL; /* not to be filled any more */
+            out->last = NULL; /* it must not be filled any more */
     }
     out->usual_copied = copied;
     return n;

@@ -1,5 +1,5 @@
 /*
- * Pace: whether bytes arrive, or are read, at the least rate. It is judged only after a period of
+ * Pace: whether bytes arrive, or are read, at the least rate. It is only checked after a period of
  * grace, so short transfers may be slow.
  *
  * Threads: those of the owner.
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of one transfer. Plain data. */
+/* The pace of one transfer. Plain data. */
 struct kv_pace {
     int64_t begun_ms;
     uint64_t begun_at; /* the count of bytes at that time */

@@ -1,4 +1,4 @@
-/* The lock is held for a look-up, when a connection comes or goes. */
+/* The lock is held for a look-up, when a connection opens or closes. */
 #include "net/peers.h"
 
 #include <stddef.h>
@@ -31,7 +31,7 @@ void kv_peers_fini(struct kv_peers *peers)
     pthread_mutex_destroy(&peers->lock);
 }
 
-/* Returns: no bytes where there is none to count. */
+/* Returns: an empty slice if there is no address to count. */
 static struct kv_slice bytes_of(const struct kv_address *address)
 {
     size_t len = address->len < NETWORK_BYTES ? address->len : NETWORK_BYTES;
@@ -58,7 +58,7 @@ static struct kv_peer *add(struct kv_peers *peers, struct kv_slice bytes, uint64
     return peer;
 }
 
-/* Returns: NULL where there are `most` already. */
+/* Returns: NULL if there are `most` already. */
 static struct kv_peer *count(struct kv_peers *peers, struct kv_slice bytes, uint32_t most)
 {
     uint64_t hash = kv_hash(bytes);

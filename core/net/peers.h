@@ -25,11 +25,11 @@ struct kv_peers {
 };
 
 void kv_peers_init(struct kv_peers *peers, uint32_t most);
-/* After all connections have left. */
+/* Call after all connections have left. */
 void kv_peers_fini(struct kv_peers *peers);
 
 /* Counts one more connection of the address. Returns: false at the limit; otherwise *ret_peer is
- * for kv_peers_leave(); NULL where it is not counted. */
+ * for kv_peers_leave(); NULL if it is not counted. */
 bool kv_peers_enter(struct kv_peers *peers, const struct kv_address *address,
                     struct kv_peer **ret_peer);
 
@@ -42,8 +42,8 @@ static inline bool kv_peers_are_counted(struct kv_peers *peers)
     return atomic_load_explicit(&peers->most, memory_order_relaxed) != 0;
 }
 
-/* Counts one more connection of the address, even beyond the limit. Returns: what kv_peers_leave()
- * takes; NULL if it is not counted. */
+/* Counts one more connection of the address, even beyond the limit. Returns: the argument for
+ * kv_peers_leave(); NULL if it is not counted. */
 struct kv_peer *kv_peers_join(struct kv_peers *peers, const struct kv_address *address);
 
 /* Accepts NULL. */

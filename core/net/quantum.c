@@ -1,15 +1,15 @@
 /*
  * Deficit round robin (Shreedhar and Varghese, 1995), with quanta that shrink as a turn fills up.
- * Every turn serves some of those who wait, even where the others alone have filled it.
+ * Every turn serves some of the waiting connections, even if others alone have filled it.
  */
 #include "net/quantum.h"
 
 #include "base/mem.h"
 
 enum {
-    TURN = 1 << 20,   /* what the messages of a turn may cost, but for the least quanta: a few
+    TURN = 1 << 20,   /* the cost of a turn's messages, not counting the least quanta: a few
                          milliseconds */
-    LEAST_SERVED = 8, /* of those who wait */
+    LEAST_SERVED = 8, /* waiting connections */
     MOST_OWED = KV_QUANTUM_MOST
 };
 

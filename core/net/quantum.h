@@ -1,11 +1,12 @@
 /*
- * Quanta: how connections share the turns of a loop. In a turn, messages of a connection are
+ * Quanta: the shares of connections in the turns of a loop. In a turn, a connection's messages are
  * taken and answered until its quantum is used up. The more of the turn is used, the smaller the
- * quanta, but each connection gets the least one, so one with few requests is served in the turn in
- * which its input comes. Those with more wait in a queue for the next turn.
+ * quanta, but each connection gets at least the least one, so a connection with few requests is
+ * served in the turn in which its input arrives. Connections with more input wait in a queue for
+ * the next turn.
  *
- * Costs are bytes of input and answers, and an amount for each message. A message is never split:
- * its cost beyond the quantum is owed.
+ * Costs are bytes of input and answers, and a fixed amount for each message. A message is never
+ * split: costs beyond the quantum are owed.
  *
  * Threads: all of it belongs to a loop.
  */
@@ -17,18 +18,18 @@
 #include "base/list.h"
 
 enum {
-    KV_QUANTUM_MESSAGE = 1024, /* what a message costs besides its bytes */
+    KV_QUANTUM_MESSAGE = 1024, /* the cost of a message besides its bytes */
     KV_QUANTUM_LEAST = 16 << 10,
     KV_QUANTUM_MOST = 256 << 10,
 };
 
-/* Those of one loop and protocol. */
+/* The quanta of one loop and protocol. */
 struct kv_quanta {
     size_t used; /* in this turn */
     struct kv_list waiting;
 };
 
-/* That of a connection. */
+/* The quantum of a connection. */
 struct kv_quantum {
     struct kv_list in_waiting;
     int64_t left; /* below zero: owed */
@@ -37,7 +38,7 @@ struct kv_quantum {
 void kv_quanta_init(struct kv_quanta *quanta);
 void kv_quantum_init(struct kv_quantum *quantum);
 
-/* Takes the connection out of the queue. */
+/* Removes the connection from the queue. */
 static inline void kv_quantum_fini(struct kv_quantum *quantum)
 {
     kv_list_remove(&quantum->in_waiting);
@@ -51,7 +52,7 @@ static inline bool kv_quantum_is_used_up(const struct kv_quantum *quantum)
     return quantum->left <= 0;
 }
 
-/* Charges a message or an answer of so many bytes. */
+/* Charges a message or an answer with this many bytes. */
 static inline void kv_quantum_charge(struct kv_quantum *quantum, struct kv_quanta *quanta,
                                      size_t bytes)
 {
@@ -68,8 +69,8 @@ static inline bool kv_quanta_are_waited_for(const struct kv_quanta *quanta)
     return !kv_list_is_empty(&quanta->waiting);
 }
 
-/* Ends the turn: those who wait get their quanta, in order, as far as there is room in it. `serve`
- * may have its quantum wait again, and may free it. */
+/* Ends the turn: waiting connections get their quanta, in order, as far as the turn has room.
+ * `serve` may have its quantum wait again, and may free it. */
 void kv_quanta_end_turn(struct kv_quanta *quanta, void (*serve)(struct kv_quantum *quantum));
 
 #endif

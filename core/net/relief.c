@@ -1,4 +1,4 @@
-/* The loop whose largest connection is the largest of all closes it. */
+/* The loop that has the largest connection of all closes it. */
 #include "net/relief.h"
 
 #include <malloc.h>
@@ -7,11 +7,11 @@
 
 enum {
     INTERVAL_MS = 50,
-    WATCH_MS = 100,       /* from one look at the peers to the next */
-    STILL_GRACE_MS = 250, /* for peers to take what they are sent */
-    GRACE_MS = 1000,      /* for connections to give memory back by themselves */
+    WATCH_MS = 100,       /* between two checks of the peers */
+    STILL_GRACE_MS = 250, /* for peers to take their data */
+    GRACE_MS = 1000,      /* for connections to release memory by themselves */
     MOST_ENDED = 64,      /* at once */
-    TRIM_MS = 2000,       /* from one time to the next */
+    TRIM_MS = 2000,       /* between two trims */
 };
 
 static bool is_largest(const struct kv_relief *relief, size_t bytes)
@@ -23,7 +23,7 @@ static bool is_largest(const struct kv_relief *relief, size_t bytes)
     return true;
 }
 
-/* The other loops look at it. */
+/* Publishes the largest connection for the other loops. */
 static struct kv_connection *publish_largest(struct kv_relief *relief, int64_t still_ms,
                                              size_t *ret_bytes)
 {
@@ -33,7 +33,7 @@ static struct kv_connection *publish_largest(struct kv_relief *relief, int64_t s
     return largest;
 }
 
-/* Returns: NULL where another loop has a larger one, or all are small. */
+/* Returns: NULL if another loop has a larger one, or all are small. */
 static struct kv_connection *find_largest(struct kv_relief *relief, int64_t still_ms,
                                           size_t *ret_bytes)
 {
@@ -41,8 +41,8 @@ static struct kv_connection *find_largest(struct kv_relief *relief, int64_t stil
     return *ret_bytes >= KV_TALLY_FLOOR && is_largest(relief, *ret_bytes) ? largest : NULL;
 }
 
-/* Memory comes back when a connection has ended, in a later turn; so only as many are ended as hold
- * what is needed, and twice that the next time, if it was not enough. */
+/* Memory is released when a connection has ended, in a later turn; so only as many are ended as
+ * hold the needed amount, and twice that in the next round, if it was not enough. */
 static void end_largest(struct kv_relief *relief, int64_t still_ms)
 {
     struct kv_connection *largest;
@@ -72,7 +72,7 @@ static void watch_peers(struct kv_relief *relief, int64_t now_ms)
     kv_connections_watch_peers(relief->connections, false);
 }
 
-/* Others wait for memory, or the budget is exceeded. */
+/* Frees memory, as others wait for it, or the budget is exceeded. */
 static void relieve(struct kv_relief *relief, int64_t now_ms)
 {
     size_t bytes;
@@ -90,8 +90,8 @@ static void relieve(struct kv_relief *relief, int64_t now_ms)
         publish_largest(relief, STILL_GRACE_MS, &bytes);
 }
 
-/* What was closed is soon replaced by others that do the same: until there has been peace for a
- * while, they are not waited for as if it were the first time. */
+/* Closed connections are soon replaced by others that do the same: until there has been calm for a
+ * while, a new strain counts as the continuation of the last, without a new period of grace. */
 static void calm_down(struct kv_relief *relief, int64_t now_ms)
 {
     size_t bytes;
@@ -136,8 +136,8 @@ static void on_wait(struct kv_waits *waits)
 
 /* ---- freed memory ---- */
 
-/* Small blocks that are freed stay with the allocator until it is told to look through all of them,
- * which takes milliseconds, under its locks. */
+/* Small freed blocks stay with the allocator until it is told to examine all of them, which takes
+ * milliseconds, under its locks. */
 static void trim_on_worker(struct kv_job *job)
 {
     (void)job;
@@ -149,7 +149,7 @@ static void on_trimmed(struct kv_job *job)
     KV_CONTAINER(job, struct kv_relief, trim)->is_trimming = false;
 }
 
-/* Twice, as connections may still be ending the first time. */
+/* Trims twice, as connections may still be ending the first time. */
 static void give_back(struct kv_relief *relief, int64_t now_ms)
 {
     if (kv_budget_has_fallen(relief->connections->tally->budget))

@@ -1,6 +1,6 @@
 /*
- * Whether a peer goes on taking what it is sent, and fast enough. For protocols that keep time
- * themselves (kv_protocol.keeps_time).
+ * Whether a peer keeps reading, and fast enough. For protocols that apply their timeouts themselves
+ * (kv_protocol.keeps_time).
  */
 #ifndef KV_NET_TAKING_H
 #define KV_NET_TAKING_H
@@ -9,19 +9,19 @@
 
 /* All zero before the first write. */
 struct kv_taking {
-    int64_t progress_ms; /* when the peer last took something */
-    uint64_t acked;      /* as of then */
-    struct kv_pace pace; /* of what is in flight */
+    int64_t progress_ms; /* when the peer last took data */
+    uint64_t acked;      /* at that time */
+    struct kv_pace pace; /* of the data in flight */
 };
 
-/* Writes what there is, unless a write is in flight. */
+/* Writes the queue, unless a write is in flight. */
 void kv_taking_write(struct kv_taking *taking, struct kv_outbound *out, struct kv_channel *channel,
                      int64_t now_ms);
 
-/* What was in flight is written. */
+/* The write in flight has completed. */
 void kv_taking_written(struct kv_taking *taking, struct kv_outbound *out, int64_t now_ms);
 
-/* Whether the peer takes nothing, or too little, of what is in flight. */
+/* Whether the peer takes nothing, or too little, of the data in flight. */
 bool kv_taking_is_stalled(struct kv_taking *taking, const struct kv_outbound *out,
                           const struct kv_channel *channel, const struct kv_patience *patience,
                           int64_t now_ms);

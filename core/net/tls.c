@@ -1,9 +1,10 @@
 /*
- * A context of OpenSSL for each certificate. A handshake begins with the first, which has the
- * others for the names that clients ask for (SNI). What they share is set on all of them.
+ * An OpenSSL context for each certificate. A handshake begins with the first, which selects one of
+ * the others by the name that the client requests (SNI). Common settings are applied to all of
+ * them.
  *
- * Sessions are resumed by tickets, whose keys a context makes up: so new files, and every twelve
- * hours, mean new keys, and a ticket never outlives the rules it was made by.
+ * Sessions are resumed by tickets, whose keys a context generates: so new files, and every twelve
+ * hours, mean new keys, and a ticket never outlives the settings under which it was issued.
  */
 #include "net/tls.h"
 
@@ -24,10 +25,10 @@ enum {
     SESSION_ID_BYTES = 16,
 };
 
-/* TLS 1.2: forward secrecy and authenticated encryption alone, as in TLS 1.3. */
+/* TLS 1.2: only forward secrecy and authenticated encryption, as in TLS 1.3. */
 static const char CIPHERS[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
-/* By which a file is known to have changed. */
+/* Identifies a version of a file. */
 struct stamp {
     dev_t device;
     ino_t inode;
@@ -35,7 +36,7 @@ struct stamp {
     struct timespec written;
 };
 
-/* What the files have said. */
+/* The contents of the files. */
 struct contexts {
     size_t n;
     int64_t ends_at;
@@ -65,7 +66,7 @@ static int fail(struct kv_tls_fault *ret_fault, enum kv_tls_file file, size_t i,
     return kv_error_set(&ret_fault->error, "%s: %s", path, why);
 }
 
-/* Of the last call of the library. */
+/* The error of the last call of the library. */
 static const char *library_says(void)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
@@ -97,7 +98,7 @@ static int add_to_chain(SSL_CTX *context, X509 *certificate, bool is_first)
     return SSL_CTX_add1_chain_cert(context, certificate);
 }
 
-/* Returns: how many certificates there were; -1 where one is damaged, or is of no use. */
+/* Returns: the number of certificates; -1 if one is malformed, or cannot be used. */
 static int read_chain(SSL_CTX *context, FILE *file)
 {
     X509 *certificate;
@@ -127,7 +128,7 @@ static int load_cert(SSL_CTX *context, size_t i, const char *path, struct kv_tls
     return 0;
 }
 
-/* A key that asks for a passphrase. */
+/* Called if a key is encrypted. */
 static int note_passphrase(char *text, int size, int is_writing, void *user)
 {
     (void)text, (void)size, (void)is_writing;
@@ -189,7 +190,7 @@ static int load_client_ca(SSL_CTX *context, const struct kv_tls_config *config,
 
 /* ---- handshakes ---- */
 
-/* HTTP/1.1 alone; a client that offers others alone would not understand it. */
+/* Accepts only HTTP/1.1; a client that offers only other protocols would not understand it. */
 static int choose_protocol(SSL *ssl, const unsigned char **ret_chosen, unsigned char *ret_len,
                            const unsigned char *offered, unsigned len, void *user)
 {
@@ -227,12 +228,12 @@ static void set_rules(SSL_CTX *context)
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                      SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets need none */
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets need no cache */
     SSL_CTX_set_num_tickets(context, 1);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
 }
 
-/* Sessions of one port mean nothing to another. */
+/* A session of one port cannot be resumed at another. */
 static void set_session_id(SSL_CTX *context, const unsigned char id[SESSION_ID_BYTES])
 {
     SSL_CTX_set_session_id_context(context, id, SESSION_ID_BYTES);
@@ -242,7 +243,7 @@ static void set_session_id(SSL_CTX *context, const unsigned char id[SESSION_ID_B
 
 static void free_contexts(struct contexts *contexts)
 {
-    for (size_t i = 1; i < contexts->n; i++) /* the first owns this */
+    for (size_t i = 1; i < contexts->n; i++) /* the first context owns this struct */
         SSL_CTX_free(contexts->all[i]);
     free(contexts);
 }
@@ -343,7 +344,7 @@ static bool is_same_stamp(const struct stamp *a, const struct stamp *b)
            a->written.tv_sec == b->written.tv_sec && a->written.tv_nsec == b->written.tv_nsec;
 }
 
-/* Before the files are read: one that changes meanwhile is read again. */
+/* Call before the files are read: a file that changes meanwhile is read again. */
 static void take_stamps(struct kv_tls *tls)
 {
     for (size_t i = 0; i < tls->n_stamps; i++)
@@ -360,7 +361,7 @@ bool kv_tls_is_due(const struct kv_tls *tls, int64_t now_ms)
     return now_ms - tls->read_ms >= KEYS_LIVE_MS;
 }
 
-/* ---- the whole ---- */
+/* ---- creating and reloading ---- */
 
 int kv_tls_reload(struct kv_tls *tls, int64_t now_ms, struct kv_tls_fault *ret_fault)
 {

@@ -1,12 +1,12 @@
 /*
  * Bytes from the socket are read into the loop's bench and decrypted from there at once, until
- * OpenSSL has taken them all: so nothing is ever left inside of it that the socket would not show,
- * and an idle connection has no buffers. What is to be written is encrypted into the bench, some
- * records at a time, and sent; what the kernel does not take of these is the channel's own, and the
- * rest of the text stays where it is, unencrypted, until it is gone.
+ * OpenSSL has taken them all: so it never holds input that polling the socket would not reveal, and
+ * an idle connection has no buffers. Data to send is encrypted into the bench, some records at a
+ * time, and sent; records that the kernel does not take belong to the channel, and the rest of the
+ * text stays in place, unencrypted, until they are gone.
  *
- * OpenSSL writes by itself as well (handshakes, answers to key updates, alerts): that has to keep
- * its place, so it waits behind what is being sent.
+ * OpenSSL also writes on its own (handshakes, answers to key updates, alerts): these records have
+ * to keep their place, so they wait after the data that is being sent.
  */
 #include "net/tls_channel.h"
 
@@ -25,17 +25,17 @@
 #include "net/iovecs.h"
 
 enum {
-    RECORD = 16384, /* the longest text of one */
+    RECORD = 16384, /* the longest text of a record */
     READ_AT_ONCE = 64 << 10,
-    SENT_AT_ONCE = 64 << 10, /* about: whole records */
-    MOST_WAITING = 64 << 10, /* bytes of OpenSSL's own */
-    OWN_MEMORY = 14 << 10,   /* of a connection that is idle, about */
-    HANDSHAKE = 22,          /* the type of the record that begins one */
+    SENT_AT_ONCE = 64 << 10, /* approximately: whole records */
+    MOST_WAITING = 64 << 10, /* bytes that OpenSSL writes on its own */
+    OWN_MEMORY = 14 << 10,   /* of an idle connection, approximately */
+    HANDSHAKE = 22,          /* the type of record that begins a handshake */
 };
 
 struct kv_tls_bench {
     BIO_METHOD *method;
-    struct kv_buffer out; /* records to be sent */
+    struct kv_buffer out; /* records to send */
     char in[READ_AT_ONCE];
     char gathered[RECORD]; /* short texts that share a record */
 };
@@ -46,14 +46,14 @@ struct kv_tls_session {
     struct kv_tls_bench *bench;
     struct kv_slice arrived;   /* in the bench, to be decrypted */
     struct kv_buffer flying;   /* lent to the socket until it has sent them */
-    struct kv_buffer waiting;  /* behind these */
-    struct iovec *lent, *next; /* the user's write, and what of it is still to be encrypted */
+    struct kv_buffer waiting;  /* to be sent after `flying` */
+    struct iovec *lent, *next; /* the user's write, and the part of it that is not encrypted yet */
     size_t n_next;
     struct kv_charge charge;
-    char *name; /* by the peer's certificate; NULL: none */
+    char *name; /* in the peer's certificate; NULL: none */
     bool has_begun;
     bool is_open;
-    bool is_writing; /* the user is */
+    bool is_writing; /* a write of the user is in progress */
     bool is_failed;
     bool met_plain_http;
 };
@@ -74,7 +74,7 @@ static void count(struct kv_tls_session *session)
                   OWN_MEMORY + session->flying.capacity + session->waiting.capacity);
 }
 
-/* ---- OpenSSL's side: it reads from the bench, and writes there ---- */
+/* ---- OpenSSL's input and output: the bench ---- */
 
 static int bio_read(BIO *bio, char *bytes, int len)
 {
@@ -115,7 +115,7 @@ static void fly(struct kv_tls_session *session)
     h2o_socket_write(session->channel->sock, &bytes, 1, on_sent);
 }
 
-/* Sends what is in the bench, or has it wait for what was before. */
+/* Sends the contents of the bench, or queues them after earlier data. */
 static void send_bench(struct kv_tls_session *session)
 {
     struct kv_buffer *out = &session->bench->out;
@@ -157,8 +157,8 @@ static struct kv_slice next_text(struct kv_tls_session *session, struct iovec **
     return (struct kv_slice){gathered, len};
 }
 
-/* Encrypts some of the text, and takes it off the iovecs. Returns: -1 where the session has failed.
- */
+/* Encrypts some of the text, and removes it from the iovecs. Returns: -1 if the session has
+ * failed. */
 static int encrypt_some(struct kv_tls_session *session, struct iovec **iovecs, size_t *n)
 {
     while (*n != 0 && session->bench->out.len < SENT_AT_ONCE) {
@@ -170,7 +170,7 @@ static int encrypt_some(struct kv_tls_session *session, struct iovec **iovecs, s
     return 0;
 }
 
-/* Writes as much as goes at once. Returns: whether it all went. */
+/* Writes as much as the kernel takes at once. Returns: whether everything was written. */
 static bool write_some(struct kv_tls_session *session, struct iovec **iovecs, size_t *n)
 {
     ERR_clear_error();
@@ -199,7 +199,7 @@ static void give_back(struct kv_tls_session *session)
     session->n_next = 0;
 }
 
-/* Nothing can be sent any more: the user sees the end of its input. */
+/* Nothing more can be sent: the user gets the end of its input. */
 static void fail(struct kv_tls_session *session)
 {
     session->is_failed = true;
@@ -235,7 +235,7 @@ static void finish_write(struct kv_tls_session *session, enum kv_channel_event e
     channel->on_written(channel->user, event);
 }
 
-/* Lets what waited follow. */
+/* Sends the records that waited. */
 static void fly_next(struct kv_tls_session *session)
 {
     struct kv_buffer sent = session->flying;
@@ -247,8 +247,8 @@ static void fly_next(struct kv_tls_session *session)
     count(session);
 }
 
-/* What was OpenSSL's own may be all that was lost: then the next write is to fail, and not to wait
- * for it. */
+/* If only OpenSSL's own records were lost, the next write of the user has to fail, instead of
+ * waiting for them. */
 static void lose_sent(struct kv_tls_session *session)
 {
     session->is_failed = true;
@@ -285,14 +285,14 @@ static ssize_t receive(struct kv_tls_session *session, size_t most)
     return got;
 }
 
-/* The peer ends its side of the session, and perhaps not that of the socket: that shows as an end
- * then, once the input has been seen. */
+/* The peer may end its side of the session without ending that of the socket: this is reported as
+ * an end once the input has been read. */
 static void note_end(struct kv_tls_session *session)
 {
     shutdown(fd_of(session), SHUT_RD);
 }
 
-/* Decrypts all that has arrived. */
+/* Decrypts everything that has arrived. */
 static void decrypt(struct kv_tls_session *session)
 {
     h2o_buffer_t **input = &session->channel->sock->input;
@@ -316,7 +316,7 @@ static void decrypt(struct kv_tls_session *session)
         session->is_failed |= error != SSL_ERROR_WANT_READ;
 }
 
-/* A session begins with a handshake; who says something else speaks something else. */
+/* A session begins with a handshake; any other beginning is another protocol. */
 static void check_beginning(struct kv_tls_session *session)
 {
     char first = session->arrived.bytes[0];
@@ -351,7 +351,7 @@ static void take_arrived(struct kv_tls_session *session)
     send_bench(session);
 }
 
-/* Of a read that brought nothing. Returns: false where there is no event. */
+/* Explains a read that returned no data. Returns: false if there is no event. */
 static bool explain_nothing(const struct kv_tls_session *session, ssize_t got,
                             enum kv_channel_event *ret_event)
 {
@@ -380,9 +380,9 @@ static bool fill_tls(struct kv_channel *channel, size_t most, enum kv_channel_ev
     return session->is_failed || session->is_open != was_open || channel->sock->input->size != had;
 }
 
-/* ---- the end ---- */
+/* ---- closing ---- */
 
-/* close_notify, as far as it goes at once. */
+/* Sends close_notify, if the kernel takes it at once. */
 static void farewell_tls(struct kv_channel *channel)
 {
     struct kv_tls_session *session = session_of(channel);
@@ -415,7 +415,7 @@ static void fini_tls(struct kv_channel *channel)
     channel->tls = NULL;
 }
 
-/* ---- the beginning ---- */
+/* ---- opening ---- */
 
 static const struct kv_channel_ops tls_ops = {
     .fill = fill_tls,
@@ -441,7 +441,7 @@ static SSL *create_ssl(struct kv_tls_session *session, struct kv_tls *tls)
     return ssl;
 }
 
-/* What came before the session did is its beginning. */
+/* Input from before the session is its beginning. */
 static void take_early(struct kv_tls_session *session)
 {
     struct kv_channel *channel = session->channel;
@@ -477,7 +477,7 @@ bool kv_channel_met_plain_http(const struct kv_channel *channel)
 void kv_channel_answer_plain(struct kv_channel *channel, struct kv_slice text)
 {
     ssize_t sent = send(fd_of(session_of(channel)), text.bytes, text.len, 0);
-    (void)sent; /* the socket's buffer, which is empty, holds it, or the peer is gone */
+    (void)sent; /* the socket's buffer, which is empty, has room for it, or the peer is gone */
 }
 
 const char *kv_channel_certificate_name(const struct kv_channel *channel)

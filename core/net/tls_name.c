@@ -1,4 +1,4 @@
-/* A name with a zero byte in it is not what it looks like, and counts as none. */
+/* A name that contains a zero byte is ambiguous, and ignored. */
 #include "net/tls_name.h"
 
 #include <openssl/ssl.h>

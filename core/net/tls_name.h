@@ -1,5 +1,5 @@
 /*
- * Whom a peer's certificate names.
+ * The name in a peer's certificate.
  */
 #ifndef KV_NET_TLS_NAME_H
 #define KV_NET_TLS_NAME_H
@@ -7,8 +7,8 @@
 struct ssl_st;
 
 /* The common name of the certificate's subject; without one, the first DNS name, e-mail address or
- * URI of its alternative names. Owns: the caller, by free(). Returns: NULL where the peer has shown
- * no certificate, or it has no such name that is plain text. */
+ * URI of its alternative names. Owns: the caller, by free(). Returns: NULL if the peer has sent no
+ * certificate, or it has no such name that is plain text. */
 char *kv_tls_name_of(struct ssl_st *ssl);
 
 #endif

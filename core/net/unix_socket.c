@@ -29,9 +29,9 @@ static int open_parent_folder(const char *path)
     return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Processes that check and replace sockets of one folder take turns. Any process that may read the
- * folder can hold the lock, so the wait is short, and without the lock the work is done all the
- * same. Returns: a descriptor that unlock_folder() closes, or -1. */
+/* Orders processes that check and replace sockets in the same folder. Any process that may read the
+ * folder can hold the lock, so the wait is short, and the work is done even without the lock.
+ * Returns: a descriptor for unlock_folder(), or -1. */
 static int lock_folder(const char *path)
 {
     int fd = open_parent_folder(path);
@@ -54,7 +54,7 @@ static int open_socket(void)
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-/* Whether no process listens there. A full queue (EAGAIN) shows that one does. */
+/* Whether no process listens there. A full queue (EAGAIN) means that one does. */
 static bool is_abandoned(const struct sockaddr_un *address)
 {
     int fd = open_socket();
@@ -66,7 +66,7 @@ static bool is_abandoned(const struct sockaddr_un *address)
     return is_refused;
 }
 
-/* Makes room for a socket. Returns: NULL, or what is in the way. */
+/* Makes room for a socket. Returns: NULL, or the obstacle. */
 static const char *clear_path(const struct sockaddr_un *address)
 {
     struct stat status;
@@ -79,7 +79,7 @@ static const char *clear_path(const struct sockaddr_un *address)
     return unlink(address->sun_path) == 0 ? NULL : strerror(errno);
 }
 
-/* Nobody may connect before the mode is set: until then the file has none. */
+/* Nobody may connect before the mode is set: until then the file has no permissions. */
 static int bind_and_listen(int fd, const struct sockaddr_un *address, mode_t mode)
 {
     if (fchmod(fd, 0) != 0 || bind(fd, (const struct sockaddr *)address, sizeof(*address)) != 0)

@@ -1,5 +1,5 @@
 /*
- * The place of a Unix socket in the file system.
+ * Unix sockets in the file system.
  */
 #ifndef KV_NET_UNIX_SOCKET_H
 #define KV_NET_UNIX_SOCKET_H
@@ -10,7 +10,7 @@
 
 #include "base/list.h"
 
-/* A socket that this process has made. */
+/* A socket that this process has created. */
 struct kv_unix_socket {
     struct kv_list link; /* the owner's */
     dev_t device;
@@ -18,17 +18,17 @@ struct kv_unix_socket {
     char path[];
 };
 
-/* Listens at a path. A socket that nobody listens on any more is replaced; one that somebody does,
- * and a file of any other kind, is left alone. Of processes that do so at once, one listens: they
- * take turns by a lock on the folder, for which each waits a second at most.
- * mode: who may connect, as of files.
+/* Listens at a path. An abandoned socket is replaced; a socket on which another process listens,
+ * and any other kind of file, is left alone. If several processes do this at once, one of them
+ * listens: a lock on the folder orders them, for which each waits at most a second.
+ * mode: who may connect, as for files.
  * Owns: the caller, the descriptor and *ret_socket, by kv_unix_socket_remove().
  * Returns: the descriptor; -1 and *reterr. */
 int kv_unix_socket_listen(const char *path, mode_t mode, struct kv_unix_socket **ret_socket,
                           struct kv_error *reterr);
 
-/* Removes the socket from the file system, unless something else has taken its place, and frees it.
- * Waits for the folder's lock as above. */
+/* Removes the socket from the file system, unless another file has replaced it, and frees it. Waits
+ * for the folder's lock as above. */
 void kv_unix_socket_remove(struct kv_unix_socket *unix_socket);
 
 #endif
