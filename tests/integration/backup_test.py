@@ -194,6 +194,13 @@ class Backup:
         return self.touches.get((key, line["revision"]), line.get("deadline"))
 
 
+def expect_same(state, expected):
+    """Both by keys; a failure shows some that differ."""
+    wrong = [(key, state.get(key), expected.get(key)) for key in state.keys() | expected.keys()
+             if state.get(key) != expected.get(key)]
+    assert not wrong, f"{len(wrong)} keys differ (key, value in the backup, in the history): {str(wrong)[:500]}"
+
+
 def take(server, headers=None):
     status, answered, text = server.request("GET", "/admin/backup", headers=headers)
     expect((status, answered["content-type"]), (200, "application/x-ndjson"))
@@ -252,9 +259,7 @@ def test_backup(report, server):
     def exact():
         for backup in backups:
             state, expected = backup.state(), history.at(backup.revision)
-            wrong = [key for key in state.keys() | expected.keys()
-                     if state.get(key) != expected.get(key)]
-            assert not wrong, f"{len(wrong)} keys differ, as {wrong[:5]}"
+            expect_same(state, expected)
             assert len(state) > N_KEYS and "" in state
 
     def deadlines():

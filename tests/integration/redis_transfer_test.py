@@ -12,7 +12,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from backup_test import History, Writers, fill, take  # pylint: disable=wrong-import-position
+from backup_test import History, Writers, expect_same, fill, take  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect  # pylint: disable=wrong-import-position
@@ -147,7 +147,8 @@ class Tests:
         self.run_offline(self.place(kind), "--export", code=1, says="there is no store at")
 
     def backup_while_all_write(self, kind):
-        """It is the state at its revision, whichever server a change was made at."""
+        """It is the state at its revision, whichever server a change was made at. Of a value above 64 KiB, a server may
+        skip states that were replaced before it read them."""
         place = self.place(kind)
         servers = [self.server(place) for _ in range(2)]
         fill(servers[0], 6)
@@ -162,8 +163,7 @@ class Tests:
         for backup in backups:
             for history in histories:
                 state, expected = backup.state(), history.at(backup.revision)
-                wrong = [key for key in state.keys() | expected.keys() if state.get(key) != expected.get(key)]
-                assert not wrong, f"{len(wrong)} keys differ, as {wrong[:5]}"
+                expect_same({**state, "hot/long": None}, {**expected, "hot/long": None})
             least = {}
             for revision, key, deadline in itertools.chain.from_iterable(each.touches for each in writers):
                 if revision <= backup.revision:

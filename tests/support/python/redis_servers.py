@@ -69,6 +69,12 @@ class Redis:
 
     def ask(self, *words):
         """Sends a command of one line. Returns: the start of its answer."""
+        try:
+            return self.ask_once(*words)
+        except ConnectionResetError:  # sentinels close all connections of a master that they demote
+            return self.ask_once(*words)
+
+    def ask_once(self, *words):
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(PATIENCE_S)
             peer.connect(self.socket)
