@@ -16,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from event_stream import EventStream  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from redis_servers import Proxy  # pylint: disable=wrong-import-position
 
 SOCKET = os.environ.get("KV_TEST_REDIS")
 LIBRARY = os.path.join(HERE, "../../modules/store/redis/library.lua")
@@ -111,6 +112,31 @@ class Tests:
         expect(get(self.two, "seen"), 1)
         expect(self.one.request("GET", "/storage/seen")[1]["etag"],
                self.two.request("GET", "/storage/seen")[1]["etag"])
+
+    def lists_wait_for_changes(self):
+        """They come over another connection than changes, and may be there first."""
+        proxy = Proxy(SOCKET)
+        late = Server(store="redis", options=f"unix: {proxy.path}, timeout: 20s")
+        feed, listed = Feed(late, "late/"), []
+
+        def read_list():
+            answer = late.request("GET", "/storage?prefix=late/")[2]
+            listed.append((b"late/gone" in answer, ("late/gone", None) in feed.told))
+        try:
+            expect(put(self.one, "late/gone", 1)[0], 202)
+            feed.wait_for("late/gone", 1)
+            proxy.hold()
+            expect(self.one.request("DELETE", "/storage/late/gone")[0], 200)
+            thread = threading.Thread(target=read_list)
+            thread.start()
+            thread.join(0.3)  # it would be answered by then, if it did not wait
+            proxy.let_go()
+            thread.join(PATIENCE_S)
+            expect(listed, [(False, True)])
+        finally:
+            proxy.let_go()
+            late.end()
+            proxy.end()
 
     def told_in_order(self):
         feed = Feed(self.two, "order")
@@ -312,6 +338,7 @@ def main():
     report.check("what is written at one is read at the other, with the same revision",
                  tests.seen_at_the_other)
     report.check("what is written at one is told at the other, in order", tests.told_in_order)
+    report.check("a list lacks no key whose deletion has not been told", tests.lists_wait_for_changes)
     report.check("no increment at either is lost", tests.increments_of_both)
     report.check("long values are read and told at the other", tests.long_values)
     report.check("nothing is missed, or told twice, where connections are cut",

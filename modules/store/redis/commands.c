@@ -185,8 +185,9 @@ static void write_start(const struct job *job, struct buffer *out)
 static void write_scan(const struct kv_store *store, const struct job *job, struct buffer *out)
 {
     const struct kv_scan *scan = job->scan;
-    write_call(out, KV_SLICE("FCALL_RO"), KV_SLICE("kv1_scan"), 1, 7);
+    write_call(out, KV_SLICE("FCALL_RO"), KV_SLICE("kv1_scan"), 2, 7);
     request_word(out, name_slice(&store->names.index));
+    request_word(out, name_slice(&store->names.newest));
     write_clock(store, out);
     request_word(out, name_slice(&store->names.record));
     write_start(job, out);
@@ -345,7 +346,12 @@ static enum outcome take_get(struct kv_store *store, struct job *job,
         return take_longer(job, (size_t)answer->number);
     if (answer->type != RESP_NULL && answer->type != RESP_STRING)
         return take_strange(store, job);
-    if (answer->type == RESP_NULL || answer->text.len == 0)
+    bool is_missing = answer->type == RESP_NULL || answer->text.len == 0;
+    if (is_missing && job->is_long) { /* only the lane's answers come behind the deletion */
+        job->is_long = false;
+        return OUTCOME_AGAIN;
+    }
+    if (is_missing)
         return end(job, KV_MISSING, 0);
     if (!event_read_record(answer->text, &state))
         return end(job, KV_IO, 0);
@@ -463,8 +469,6 @@ static bool add_entry(const struct kv_store *store, struct job *job, struct kv_s
                  .deadline_ms = clock_to_host(store, state.deadline),
                  .ref = record},
     };
-    if (job->revision < state.revision)
-        job->revision = state.revision;
     return true;
 }
 
@@ -487,17 +491,22 @@ static bool set_next(struct kv_scan *scan, struct kv_slice last)
     return true;
 }
 
-static enum outcome take_page(const struct kv_store *store, struct job *job, struct kv_slice rest)
+/* A page waits for the changes up to the newest revision at its reading: also a key that it lacks
+ * may have been deleted by a change that is still to be pushed. */
+static enum outcome take_page(struct kv_store *store, struct job *job, struct kv_slice rest)
 {
-    struct resp_value has_more = {0}, last = {0};
+    struct resp_value has_more = {0}, last = {0}, newest = {0};
     job->scan->n = 0;
     job->scan->next = (struct kv_slice){0}; /* it may have that of the page before */
     job->scan->next_ref = NULL;
-    bool is_taken = resp_next(&rest, &has_more) && resp_next(&rest, &last) &&
-                    add_entries(store, job, rest) &&
-                    (has_more.number == 0 || set_next(job->scan, last.text));
+    if (!resp_next(&rest, &has_more) || !resp_next(&rest, &last) || !resp_next(&rest, &newest) ||
+        newest.type != RESP_INTEGER || newest.number < 0)
+        return take_strange(store, job);
+    bool is_taken =
+        add_entries(store, job, rest) && (has_more.number == 0 || set_next(job->scan, last.text));
     if (!is_taken)
         release_page(job->scan);
+    job->revision = (uint64_t)newest.number;
     return end_scan(job, is_taken ? KV_OK : KV_FULL);
 }
 

@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 9
+local VERSION = 10
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -218,13 +218,15 @@ local function behind(prefix)
   return '(' .. string.sub(prefix, 1, n - 1) .. string.char(string.byte(prefix, n) + 1)
 end
 
--- keys: { index }, argv: { now, what a record's key begins with, where to begin, prefix, most keys, most
--- bytes, bytes of a record that are wanted }. Answers { whether there may be more, the last name that was
--- looked at, and name and record by turns }.
+-- keys: { index, newest revision }, argv: { now, the beginning of a record's key, where to begin, prefix, most keys,
+-- most bytes, bytes of a record that are wanted }. Answers { whether there may be more, the last name that was looked
+-- at, the newest revision, and name and record by turns }. Servers before version 10 do not give the second key, and
+-- get no revision.
 local function scan(keys, argv)
   local _, ms = clock(argv[1])
   local names = redis.call('ZRANGEBYLEX', keys[1], argv[3], behind(argv[4]), 'LIMIT', 0, argv[5])
   local page, bytes, n = {0, ''}, 0, 0
+  if keys[2] then page[3] = tonumber(redis.call('GET', keys[2]) or 0) end
   for i, name in ipairs(names) do
     local record = redis.call('GETRANGE', argv[2] .. name, 0, argv[7])
     if is_visible(record, ms) then

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
 from kvserver import PATIENCE_S, wait_for
 
@@ -165,6 +166,56 @@ class Guarded:
     def end(self):
         for server in self.sentinels + self.nodes:
             server.end()
+
+
+class Proxy:
+    """Passes on what a server and Redis send each other, over a socket of its own. Changes come over the connection that
+    has subscribed to them; hold() keeps back what Redis sends over that one."""
+
+    def __init__(self, redis_path):
+        self.folder = tempfile.mkdtemp(prefix="kv-proxy-")
+        self.redis_path, self.path = redis_path, os.path.join(self.folder, "socket")
+        self.may_pass = threading.Event()
+        self.may_pass.set()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def hold(self):
+        self.may_pass.clear()
+
+    def let_go(self):
+        self.may_pass.set()
+
+    def accept(self):
+        while True:
+            try:
+                server, _ = self.listener.accept()
+            except OSError:  # it is closed
+                return
+            redis, has_subscribed = socket.socket(socket.AF_UNIX), threading.Event()
+            redis.connect(self.redis_path)
+            for source, sink, is_of_redis in (server, redis, False), (redis, server, True):
+                threading.Thread(target=self.pass_on, args=(source, sink, is_of_redis, has_subscribed),
+                                 daemon=True).start()
+
+    def pass_on(self, source, sink, is_of_redis, has_subscribed):
+        try:
+            while sent := source.recv(1 << 20):
+                if not is_of_redis and b"SSUBSCRIBE" in sent:
+                    has_subscribed.set()
+                if is_of_redis and has_subscribed.is_set():
+                    self.may_pass.wait()
+                sink.sendall(sent)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:  # the other end is closed
+            pass
+
+    def end(self):
+        self.let_go()
+        self.listener.close()
+        shutil.rmtree(self.folder)
 
 
 class Cluster:
