@@ -138,6 +138,17 @@ class Tests:
             late.end()
             proxy.end()
 
+    def long_value_ends_on_time(self):
+        """Also while Redis takes no writes, and so does not delete it."""
+        missing = get(self.one, "never")
+        expect(put(self.one, "brief", "x" * LONG, ttl=300)[0], 202)
+        redis("CONFIG SET min-replicas-to-write 1")
+        try:
+            for server in self.one, self.two:
+                wait_for(lambda server=server: get(server, "brief") == missing, "it does not end")
+        finally:
+            redis("CONFIG SET min-replicas-to-write 0")
+
     def told_in_order(self):
         feed = Feed(self.two, "order")
         for i in range(N_WRITES):
@@ -339,6 +350,7 @@ def main():
                  tests.seen_at_the_other)
     report.check("what is written at one is told at the other, in order", tests.told_in_order)
     report.check("a list lacks no key whose deletion has not been told", tests.lists_wait_for_changes)
+    report.check("a long value expires while Redis takes no writes", tests.long_value_ends_on_time)
     report.check("no increment at either is lost", tests.increments_of_both)
     report.check("long values are read and told at the other", tests.long_values)
     report.check("nothing is missed, or told twice, where connections are cut",

@@ -73,8 +73,7 @@ static void write_common(struct kv_store *store, struct job *job, struct buffer 
 /* In a cluster, a write also names a key that never exists. So Redis refuses all writes to a slot
  * while it is being moved, instead of those alone whose own keys are not all there: a write that
  * was sent behind a refused one cannot overtake it. */
-static void write_keys_of_write(const struct kv_store *store, struct buffer *out,
-                                struct kv_slice key)
+static void write_write_keys(const struct kv_store *store, struct buffer *out, struct kv_slice key)
 {
     write_keys(store, out, key);
     if (store->nodes != NULL)
@@ -111,7 +110,7 @@ static void write_write(struct kv_store *store, struct job *job, struct buffer *
     bool has_value = cmd->op == KV_OP_SET;
     write_call(out, KV_SLICE("FCALL"), function_of(cmd->op), store->nodes != NULL ? 6 : 5,
                has_value ? 11 : 10);
-    write_keys_of_write(store, out, cmd->key);
+    write_write_keys(store, out, cmd->key);
     write_common(store, job, out);
     request_number(out, (int64_t)store->names.record.len + 1);
     request_number(out, cmd->op == KV_OP_DELETE ? 0 : clock_to_redis(store, cmd->deadline_ms));
@@ -120,7 +119,7 @@ static void write_write(struct kv_store *store, struct job *job, struct buffer *
     if (has_value)
         request_word(out, cmd->value);
     request_number(out, store->n_parts);
-    request_number(out, (int64_t)job->after);
+    request_number(out, (int64_t)(job->after > store->upto ? job->after : store->upto));
 }
 
 static void write_plain_get(const struct kv_store *store, const struct kv_cmd *cmd,
@@ -349,6 +348,7 @@ static enum outcome take_get(struct kv_store *store, struct job *job,
     bool is_missing = answer->type == RESP_NULL || answer->text.len == 0;
     if (is_missing && job->is_long) { /* only the lane's answers come behind the deletion */
         job->is_long = false;
+        job->is_judged = true; /* there, an expired key has to be missing as well */
         return OUTCOME_AGAIN;
     }
     if (is_missing)
@@ -552,7 +552,8 @@ static void be_refused(struct kv_store *store)
     store->host->wake_at(store->host, PART, clock_now_ms(store) + EXPIRY_RETRY_MS);
 }
 
-/* Whether the node does not serve the keys: no longer, or not yet. */
+/* Whether the node does not serve the keys: no longer, or not yet. A scan also reads keys that it
+ * cannot name, and fails within the function if those have moved ahead of the others. */
 static bool is_elsewhere(const struct kv_store *store, struct kv_slice text)
 {
     static const char *const words[] = {"MOVED ",      "ASK ",     "TRYAGAIN", "CLUSTERDOWN",
@@ -560,7 +561,7 @@ static bool is_elsewhere(const struct kv_store *store, struct kv_slice text)
     for (size_t i = 0; may_be_replaced(store) && i < sizeof(words) / sizeof(words[0]); i++)
         if (kv_slice_has_prefix(text, kv_slice_of(words[i])))
             return true;
-    return false;
+    return store->nodes != NULL && (says(text, "non local key") || says(text, "undeclared keys"));
 }
 
 static bool is_of_the_host(const struct job *job)

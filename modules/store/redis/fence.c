@@ -1,5 +1,6 @@
 #include "fence.h"
 
+#include "nodes.h"
 #include "../../redis_client/request.h"
 
 enum {
@@ -99,7 +100,12 @@ static enum held take_answer(struct kv_store *store, struct kv_slice reply, stru
         fence->is_of_node = true;
         return HELD_AGAIN;
     }
-    return judge(store, value.number, reterr) == 0 ? HELD : HELD_NOT;
+    if (judge(store, value.number, reterr) == 0)
+        return HELD;
+    if (link_clock_ms() >= fence->give_up_ms)
+        return HELD_NOT;
+    reterr->text[0] = '\0';
+    return HELD_AGAIN;
 }
 
 /* ---- opening ---- */
@@ -124,6 +130,7 @@ int fence_open(const struct attempt *lane)
     if (!fence_is_used(store))
         return 0;
     store->fence.is_sent = store->fence.is_of_node = false;
+    store->fence.give_up_ms = 0;
     return login_connect(&attempt, &id) == 0 ? check_run(&attempt) : -1;
 }
 
@@ -161,6 +168,15 @@ static int flush(struct kv_store *store, struct kv_error *reterr)
     return kv_error_set(reterr, "Redis at %s closed the connection", store->settings.address.text);
 }
 
+/* Where the master may be replaced, Redis is asked for short waits, one after the other: so a
+ * master that hangs is noticed by its silence before `timeout`. */
+static bool append_short_fence(struct kv_store *store)
+{
+    int64_t ms = may_be_replaced(store) ? nodes_patience_ms(store) / 2 : store->settings.timeout_ms;
+    store->fence.until_ms = link_clock_ms() + ms + GRACE_MS;
+    return append_fence(store, ms);
+}
+
 int fence_send(struct kv_store *store, struct kv_error *reterr)
 {
     struct fence *fence = &store->fence;
@@ -172,10 +188,10 @@ int fence_send(struct kv_store *store, struct kv_error *reterr)
     if (!(link_is_holding(&store->lane.link) || link_is_holding(&store->bulk.link)))
         return 0;
     fence->is_sent = true;
-    fence->until_ms = now_ms + store->settings.timeout_ms + GRACE_MS;
+    fence->give_up_ms = now_ms + store->settings.timeout_ms;
     fence->lane_mark = store->lane.link.n_read;
     fence->bulk_mark = store->bulk.link.n_read;
-    if (!append_fence(store, store->settings.timeout_ms))
+    if (!append_short_fence(store))
         return kv_error_set(reterr, "no memory");
     return flush(store, reterr);
 }
@@ -197,7 +213,7 @@ int fence_receive(struct kv_store *store, struct kv_error *reterr)
         enum held held = store->fence.is_sent ? take_answer(store, reply, reterr) : HELD_NOT_YET;
         if (held == HELD_NOT)
             return -1;
-        if (held == HELD_AGAIN && !append_fence(store, store->settings.timeout_ms))
+        if (held == HELD_AGAIN && !append_short_fence(store))
             return kv_error_set(reterr, "no memory");
         if (held == HELD)
             let_go(store);

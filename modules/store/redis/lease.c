@@ -162,8 +162,8 @@ static void take_holder(struct kv_store *store, struct kv_slice reply)
         return;
     snprintf(text, sizeof(text), "%.*s", (int)id.text.len, id.text.bytes);
     lease->taken = (uint64_t)cursor.number;
-    lease->holder = strtoull(text, NULL, 16);
     note_cursor(store, lease->taken);
+    lease->holder = strtoull(text, NULL, 16); /* last: reports go by it */
 }
 
 static void be_refused(struct kv_store *store, int64_t left_ms)
@@ -278,7 +278,7 @@ static bool show_event(struct kv_store *store, struct event *event)
     struct lease *lease = &store->lease;
     if (event->op == EVENT_DEADLINE || event->revision <= lease->shown)
         return true;
-    if (store->told != NULL && event->revision > *store->told) {
+    if (event->revision > (store->told != NULL ? *store->told : store->position)) {
         lease->next = event->revision;
         return false;
     }

@@ -107,6 +107,7 @@ struct fence {
     bool has_moved;                /* … with that its key is no longer there */
     bool is_of_node;               /* so something else is written, which belongs to no partition */
     int64_t until_ms;              /* the time by which Redis has to answer */
+    int64_t give_up_ms;            /* the time by which enough replicas have to */
     uint64_t lane_mark, bulk_mark; /* n_read when it was sent: what it covers */
 };
 

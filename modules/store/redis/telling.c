@@ -141,12 +141,24 @@ static void give_back(struct cluster *cluster, struct job *job, bool is_late)
         host->done(host, job->loop, &job->cmd, 1);
 }
 
+/* Under the lock. Returns: the revision up to which changes have to be told before the job is given
+ * back. A page may have come through the partitions before, which had nothing for it. */
+static uint64_t shown_by(const struct shard *shard, const struct job *job)
+{
+    uint64_t revision = shard->last;
+    for (const struct shard *each = shard->cluster->shards; job->kind == JOB_SCAN && each < shard;
+         each++)
+        if (revision < each->last)
+            revision = each->last;
+    return revision;
+}
+
 void telling_hold(struct shard *shard, const struct job *job)
 {
     struct cluster *cluster = shard->cluster;
     struct job held = *job;
     pthread_mutex_lock(&cluster->lock);
-    held.revision = shard->last;
+    held.revision = shown_by(shard, job);
     held.since_ms = link_clock_ms();
     bool has_room = jobs_reserve(&shard->held, 1);
     if (has_room)

@@ -433,6 +433,19 @@ static void disconnect(struct kv_store *store)
     say(store, false, text.text);
 }
 
+/* What is held still has seen changes that Redis has lost with its master. */
+static void take_back_held(struct kv_store *store)
+{
+    for (size_t n = store->held.n; n > 0; n--) {
+        struct job job = jobs_take_first(&store->held);
+        worker_drop_result(&job);
+        if (job.kind == JOB_SCAN || (job.kind == JOB_COMMAND && command_is_read(&job)))
+            wait_in_line(store, &job);
+        else
+            fail(store, &job, KV_UNKNOWN);
+    }
+}
+
 static void connect_again(struct kv_store *store)
 {
     struct kv_error error;
@@ -445,6 +458,7 @@ static void connect_again(struct kv_store *store)
         store->look_at_ms = 0;
         store->host->wake_at(store->host, PART, clock_now_ms(store));
         release_held(store);
+        take_back_held(store);
         say(store, true, "");
         return;
     }
