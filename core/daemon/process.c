@@ -62,6 +62,7 @@ void kv_process_fit_net(const struct kv_config *config, struct kv_net_config *ne
     rlim_t descriptors = raise_descriptor_limit();
     rlim_t reserved = descriptors == 0 ? RESERVED_DESCRIPTORS : reserved_of(descriptors);
     net->max_connections = kv_process_fit_connections(config);
+    net->max_descriptors = descriptors == 0 ? 0 : possible_connections(descriptors);
     net->max_lingering = (uint32_t)lesser(1 + reserved / SHARE_OF_LINGERING, KV_MOST_LINGERING);
     net->max_refused = (uint32_t)lesser(1 + reserved / SHARE_OF_REFUSED, KV_MOST_REFUSED);
 }

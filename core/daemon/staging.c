@@ -148,37 +148,49 @@ static void end_by(int signal_number)
     raise(signal_number);
 }
 
+static int fail_interrupted(const char *backup, struct kv_error *reterr)
+{
+    return kv_error_set(reterr, "the restore of %s was interrupted: start the server again",
+                        backup);
+}
+
 /* A signal that ends this process may be sent to the restorer as well, whose end would then look
  * like a failure; and a script's background process ignores SIGINT. So both end at once, and the
- * next start continues. Returns: the status from waitpid(). */
-static int await_restorer(pid_t process)
+ * next start continues. Returns: the status from waitpid(); -1 and *reterr. */
+static int await_restorer(pid_t process, const char *backup, struct kv_error *reterr)
 {
     int status = 0, ended_by = 0;
-    while (waitpid(process, &status, WNOHANG) == 0) {
+    pid_t ended;
+    while ((ended = waitpid(process, &status, WNOHANG)) == 0) {
         int signal_number = kv_signals_await(LOOK_MS);
         if (!kv_signal_is_end(signal_number))
             continue;
         ended_by = signal_number;
         kill(process, SIGKILL);
     }
-    if (ended_by == 0)
-        ended_by = kv_signals_await(0); /* it came at the same time */
-    if (!kv_signal_is_end(ended_by))
-        return status;
-    end_by(ended_by);
-    return W_EXITCODE(0, SIGKILL);
+    for (int next; ended_by == 0 && (next = kv_signals_await(0)) != 0;)
+        ended_by = kv_signal_is_end(next) ? next : 0; /* it came at the same time */
+    if (ended_by != 0) {
+        end_by(ended_by);
+        return fail_interrupted(backup, reterr);
+    }
+    if (ended < 0)
+        return kv_error_set(reterr, "cannot tell how the restore of %s ended: %s", backup,
+                            strerror(errno));
+    return status;
 }
 
-/* Returns: the status from waitpid(); -1 and *reterr if the process could not be started. */
+/* Returns: the status from waitpid(); -1 and *reterr. */
 static int run_restorer(const struct kv_config *config, const char *backup, struct kv_error *reterr)
 {
     kv_signals_block();
+    signal(SIGCHLD, SIG_DFL); /* if it is ignored, the status of a child is lost */
     pid_t process = fork();
     if (process < 0)
         return kv_error_set(reterr, "cannot start the restore: %s", strerror(errno));
     if (process == 0)
         become_restorer(config, backup);
-    return await_restorer(process);
+    return await_restorer(process, backup, reterr);
 }
 
 /* Restores the old store, if there was one. */
@@ -209,8 +221,7 @@ static int make_store(const struct kv_config *config, const struct paths *paths,
     if (status < 0)
         return -1;
     if (WIFSIGNALED(status))
-        return kv_error_set(reterr, "the restore of %s was interrupted: start the server again",
-                            paths->restore);
+        return fail_interrupted(paths->restore, reterr);
     if (WEXITSTATUS(status) != 0)
         return put_back(paths, reterr);
     return say_restored(paths, reterr);

@@ -106,12 +106,16 @@ static int refuse(const char *mark, struct kv_error *reterr)
                             "a restore was not finished, so the store is not whole: start the "
                             "server, which restores %.*s.restore anew",
                             len, mark);
-    bool has_replaced = has_beside(mark, len, ".replaced");
+    if (has_beside(mark, len, ".replaced"))
+        return kv_error_set(reterr,
+                            "a restore was not finished, so the store is not whole: delete %.*s "
+                            "and %s, and restore again, or rename %.*s.replaced to %.*s to return "
+                            "to the store before",
+                            len, mark, mark, len, mark, len, mark);
     return kv_error_set(reterr,
                         "a restore was not finished, so the store is not whole: delete %.*s and "
-                        "%s, and restore again%s%.*s%s",
-                        len, mark, mark, has_replaced ? ", or have the store before: " : "",
-                        has_replaced ? len : 0, mark, has_replaced ? ".replaced" : "");
+                        "%s, and restore again",
+                        len, mark, mark);
 }
 
 static int make(const char *mark, struct kv_error *reterr)

@@ -235,17 +235,12 @@ __attribute__((noinline)) static bool waits(const struct kv_client *client,
     return false;
 }
 
-static bool is_in_no_order(const struct kv_command *command)
-{
-    return command->kind == KV_COMMAND_NOTE || command->kind == KV_COMMAND_CATCH_UP;
-}
-
 static inline bool may_go(const struct kv_command *command)
 {
     const struct kv_client *client = client_of(command);
     if (command->traits->is_about_subscriptions)
         return false; /* only as the first of all: see run_topic_command() */
-    return is_in_no_order(command) || is_apart(client, command) || !waits(client, command);
+    return command->traits->is_in_no_order || is_apart(client, command) || !waits(client, command);
 }
 
 static bool is_first(const struct kv_command *command)
@@ -413,7 +408,7 @@ static bool renew(struct kv_client *client)
 /* Most servers have no rules. Returns: KV_OK, or the status that ends the command. */
 static inline int judge(struct kv_client *client, struct kv_command *command)
 {
-    if (client->principal->is_unlimited || is_in_no_order(command))
+    if (client->principal->is_unlimited || command->traits->is_in_no_order)
         return KV_OK;
     return renew(client) ? kv_admission_judge(client->home->access, client->principal, command)
                          : KV_EXPIRED;

@@ -46,8 +46,8 @@ static const struct kv_command_traits traits_of[KV_N_COMMAND_KINDS] = {
                                 .has_key = true,
                                 .has_argument = true,
                                 .is_about_subscriptions = true},
-    [KV_COMMAND_NOTE] = {.name = "note", .has_key = false},
-    [KV_COMMAND_CATCH_UP] = {.name = "catch up", .op = KV_OP_CATCH_UP},
+    [KV_COMMAND_NOTE] = {.name = "note", .is_in_no_order = true},
+    [KV_COMMAND_CATCH_UP] = {.name = "catch up", .op = KV_OP_CATCH_UP, .is_in_no_order = true},
 };
 
 void kv_commands_init(struct kv_commands *commands, const struct kv_store_link *store)

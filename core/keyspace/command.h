@@ -49,6 +49,7 @@ struct kv_command_traits {
     bool has_steps;      /* has a struct of its own: an UPDATE or a SCAN */
     bool has_argument;
     bool is_about_subscriptions;
+    bool is_in_no_order; /* it does not wait for other commands of its client, nor they for it */
 };
 
 enum kv_command_state {

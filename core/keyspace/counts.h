@@ -42,12 +42,12 @@ struct kv_counts {
     /* By kind: those that were sent and finished in one turn with KV_OK; behind them all others. */
     struct kv_histogram durations[KV_N_SERIES];
     struct kv_counter other_outcomes[KV_N_COMMAND_KINDS][KV_N_OUTCOMES];
-    /* Those that were sent and have finished in this turn: of the series that came last, */
-    struct kv_turn_work work;
-    unsigned series;
-    /* and of those before it. */
-    uint64_t n_aside[KV_N_SERIES];
-    uint32_t has_aside; /* a bit for each */
+    /* Commands that were sent and have finished in this turn. A series is a kind with KV_OK, or a
+     * kind with any other outcome. */
+    struct kv_turn_work work;      /* n_done: of the current series */
+    unsigned series;               /* the current one */
+    uint64_t n_aside[KV_N_SERIES]; /* of the series that were current earlier in this turn */
+    uint32_t has_aside;            /* a bit for each */
 
     struct kv_counter key_subscriptions; /* that there are */
     struct kv_counter prefix_subscriptions;

@@ -53,7 +53,7 @@ bool kv_precedence_waits(const struct kv_command *command, const struct kv_comma
         return earlier->state != KV_COMMAND_FINISHED;
     if (earlier->traits->is_about_subscriptions)
         return is_about(earlier, command);
-    if (earlier->kind == KV_COMMAND_NOTE || command->hash != earlier->hash)
+    if (earlier->traits->is_in_no_order || command->hash != earlier->hash)
         return false;
     return (traits->is_write && write_waits_for(earlier)) ||
            (reads(command) && read_waits_for(earlier));

@@ -84,11 +84,12 @@ static void begin_turn(struct kv_loop *loop)
 static void end_turn(struct kv_loop *loop)
 {
     loop->ended_ns = loop->clock->now_ns(loop->clock);
-    int64_t took_ns = loop->ended_ns - loop->began_ns;
-    unsigned bucket = kv_histogram_bucket((uint64_t)took_ns);
+    bool has_gone_back = loop->ended_ns < loop->began_ns; /* the clock */
+    uint64_t took_ns = has_gone_back ? 0 : (uint64_t)(loop->ended_ns - loop->began_ns);
+    unsigned bucket = kv_histogram_bucket(took_ns);
     loop->began_ns = 0;
-    kv_histogram_add_in(&loop->turns, bucket, (uint64_t)took_ns, 1);
-    kv_turn_work_end(loop->work, (uint64_t)took_ns, bucket);
+    kv_histogram_add_in(&loop->turns, bucket, took_ns, 1);
+    kv_turn_work_end(loop->work, took_ns, bucket);
 }
 
 void kv_loop_set_work(struct kv_loop *loop, struct kv_turn_work *work)

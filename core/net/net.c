@@ -254,8 +254,9 @@ static void admit(struct net_loop *here, struct st_h2o_socket_t *sock,
                   const struct kv_entrance *entrance)
 {
     struct kv_net *net = here->net;
-    if (atomic_fetch_add(&net->n_connections, 1) + atomic_load(&net->n_held) >=
-        atomic_load_explicit(&net->max_connections, memory_order_relaxed)) {
+    uint32_t n = atomic_fetch_add(&net->n_connections, 1);
+    if (n >= atomic_load_explicit(&net->max_connections, memory_order_relaxed) ||
+        n + atomic_load(&net->n_held) >= net->config.max_descriptors) {
         atomic_fetch_sub(&net->n_connections, 1);
         kv_counter_add(&here->n_refused[OVER_LIMIT], 1);
         refuse(here, sock, entrance->tls);
@@ -343,6 +344,8 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
     net->config = *config;
     if (config->max_refused == 0)
         net->config.max_refused = KV_MOST_REFUSED;
+    if (config->max_descriptors == 0)
+        net->config.max_descriptors = UINT32_MAX;
     net->n_loops = n_loops;
     net->links = kv_calloc(n_loops, sizeof(*net->links));
     atomic_init(&net->max_connections, config->max_connections);
@@ -423,8 +426,8 @@ bool kv_net_is_exposed(const struct kv_net *net)
 
 bool kv_net_hold_descriptor(struct kv_net *net)
 {
-    bool has_room = atomic_load(&net->n_connections) + atomic_fetch_add(&net->n_held, 1) <
-                    atomic_load_explicit(&net->max_connections, memory_order_relaxed);
+    uint32_t n_held = atomic_fetch_add(&net->n_held, 1); /* first: see admit() */
+    bool has_room = n_held + atomic_load(&net->n_connections) < net->config.max_descriptors;
     if (!has_room)
         kv_net_release_descriptor(net);
     return has_room;

@@ -14,7 +14,8 @@ struct kv_tls;
 
 struct kv_net_config {
     uint32_t max_connections;
-    uint32_t max_lingering; /* connections that have ended (linger.h); 0: as many as usual */
+    uint32_t max_descriptors; /* of connections and kv_net_hold_descriptor(); 0: no limit */
+    uint32_t max_lingering;   /* connections that have ended (linger.h); 0: as many as usual */
     uint32_t max_refused; /* beyond a limit, which shake hands to be told so; 0: as many as usual */
     uint32_t max_per_address; /* 0: no limit (peers.h) */
     struct kv_patience patience;
@@ -85,8 +86,7 @@ void kv_net_visit(const struct kv_net *net, uint32_t loop,
                   void *context);
 
 /* A descriptor besides its own that a connection has the server hold, for as long as the client
- * likes: it counts as one more connection. Return: false at the limit of connections. Threads: any.
- */
+ * likes. Returns: false at the limit of descriptors. Threads: any. */
 bool kv_net_hold_descriptor(struct kv_net *net);
 void kv_net_release_descriptor(struct kv_net *net);
 

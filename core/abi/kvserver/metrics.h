@@ -21,9 +21,9 @@ struct kv_counter {
 
 static inline void kv_counter_add(struct kv_counter *counter, uint64_t n)
 {
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) /* which does not see it */
     /* The load and the store below in one instruction: compilers do not combine atomic ones. */
-    __asm__("addq %1, %0" : "+m"(counter->n) : "er"(n) : "cc");
+    __asm__("add{q %1, %0| %0, %1}" : "+m"(counter->n) : "er"(n) : "cc");
 #else
     uint64_t before = atomic_load_explicit(&counter->n, memory_order_relaxed);
     atomic_store_explicit(&counter->n, before + n, memory_order_relaxed);

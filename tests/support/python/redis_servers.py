@@ -14,7 +14,7 @@ from kvserver import PATIENCE_S, wait_for
 
 SKIPPED = 77
 PROGRAM = os.environ.get("KV_TEST_REDIS_PROGRAM", "redis-server")  # or a valkey-server
-CLI = PROGRAM.replace("-server", "-cli")
+CLI = os.path.join(os.path.dirname(PROGRAM), os.path.basename(PROGRAM).replace("-server", "-cli"))
 
 
 def require_redis():

@@ -3,8 +3,8 @@
  * key of a SET or DELETE chooses the behaviour:
  *
  *   elsewhere/K     another server writes K, and runs its hooks and sinks
- *   later/K         the same, but the change is reported only before the next command that is not a
- * GET missed/K        another server writes K, and this one misses the change: a resync
+ *   later/K         the same, but reported only before the next command that is no GET
+ *   missed/K        another server writes K, and this one misses the change: a resync
  *   unknown/done/K  K is written, and the answer is lost
  *   unknown/not/K   the command is lost; so are commands of all other kinds
  *   away/K          the data is unreachable, for commands of all kinds
