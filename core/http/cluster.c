@@ -7,7 +7,7 @@
 #include "keyspace/partitions.h"
 #include "wire/json_string.h"
 
-/* What the store tells its parts to. */
+/* Receives the states of the parts from the store. */
 struct list {
     struct kv_parts_out out;
     struct kv_buffer text;

@@ -103,7 +103,7 @@ static void count_aside(struct kv_turn_work *work, uint64_t took_ns, unsigned bu
     counts->has_aside = 0;
 }
 
-/* What has been done of the series up to now is counted at the end of the turn. */
+/* The end of the turn counts the commands that the series has had up to now. */
 static void put_aside(struct kv_counts *counts)
 {
     _Static_assert(KV_N_SERIES <= 32, "a bit for each series");

@@ -19,7 +19,7 @@ static inline bool kv_partitions_are_told(const struct kv_store_link *store)
     return kv_store_is_ready(store) && store->ops->parts != NULL;
 }
 
-/* What a store reports. The members that an older store does not know are zeros. */
+/* The state that a store reports. The members that an older store does not know are zeros. */
 struct kv_part_state kv_partition_state(const struct kv_part_state *given);
 
 /* For a store that reports its parts. Threads: any. */

@@ -54,7 +54,7 @@ void kv_loop_end_work(struct kv_loop *loop);
 /* Points to the time when the turn's work began, in nanoseconds; 0 between turns. Lent. */
 const int64_t *kv_loop_began_ns(const struct kv_loop *loop);
 
-/* What is done in a turn, and takes as long as the whole turn with all of its stages: the loop
+/* The work of a turn, which takes as long as the whole turn with all of its stages: the loop
  * counts these durations at its end. The caller's memory, until the loop is destroyed. */
 struct kv_turn_work {
     struct kv_histogram *durations; /* of what is counted in `n_done`; never NULL */

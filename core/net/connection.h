@@ -17,7 +17,7 @@
 #include "net/tls_channel.h"
 #include "wire/address.h"
 
-/* What a connection is used for. */
+/* The use of a connection. */
 enum kv_transport {
     KV_TRANSPORT_NONE, /* nothing yet, or it will be refused */
     KV_TRANSPORT_HTTP,

@@ -6,7 +6,7 @@
 
 #include <kvserver/sink.h>
 
-/* What happens when the queue is full. */
+/* The behaviour when the queue is full. */
 enum kv_sink_when_full {
     KV_SINK_DROP_OLDEST,
     KV_SINK_BLOCK_WRITES /* writes, and expiry, wait until half of the queue is free */

@@ -126,7 +126,7 @@ bool kv_test_has_twins(void)
     return twin != NULL && strcmp(twin, "on") == 0;
 }
 
-/* Who subscribes is answered behind what was before that. */
+/* A subscribe is answered after all earlier changes have been told. */
 void kv_test_settle(uint16_t port)
 {
     for (int i = 0; kv_test_has_twins() && i < 2; i++) {

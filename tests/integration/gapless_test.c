@@ -239,7 +239,7 @@ static void expect_history_of_log(struct trial *trial, const struct kv_test_watc
     trial->n_compared += n;
 }
 
-/* What the states of the beginning and the history after them lead to. */
+/* The state that follows from the first states and the history after them. */
 static void fold(const struct kv_test_watcher *watcher, int ret_values[N_KEYS])
 {
     memcpy(ret_values, watcher->values, N_KEYS * sizeof(int));
@@ -325,7 +325,7 @@ static void come_and_go(struct trial *trial)
     }
 }
 
-/* What the server has still sent was answered and told. */
+/* Everything that the server still sent was answered and told. */
 static void crash(struct trial *trial, uint64_t seed)
 {
     kill(trial->store.server.program.pid, SIGKILL);

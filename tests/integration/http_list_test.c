@@ -19,7 +19,7 @@ enum {
 static struct kv_test_stream stream;
 static struct kv_test_response response;
 
-/* What all pages of a listing had together. */
+/* The contents of all pages of a listing together. */
 static struct {
     char *keys[MOST_KEYS];
     size_t n_keys;

@@ -23,7 +23,7 @@ N_WRITES = 25  # of a writer to a key
 LEASE_S = 1
 CONNECTED_S = 8  # longer than the TTL of a key that its connection holds
 
-# What it sees of a key is in the list under seen/, in that order.
+# The list under seen/ has the states that it sees of a key, in that order.
 COUNTING = """
 function on_set(key, value, meta)
   local seen, why = kv.update("seen/" .. key, function(old)

@@ -1,4 +1,4 @@
-/* What a subscriber is told, and what it is not. */
+/* The changes that a subscriber is told, and those that it is not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -37,7 +37,7 @@ static int learn_run(const struct attempt *attempt, bool *ret_is_another)
     return 0;
 }
 
-/* What the lost connection still had under way must not come after what this one sends. Where Redis
+/* Requests of the lost connection must not take effect after those of this one. Where Redis
  * does not allow to say so, that cannot be helped. */
 static int end_predecessor(const struct attempt *attempt)
 {
@@ -218,8 +218,8 @@ static int64_t read_page(const struct attempt *attempt)
     return take_page(attempt, reply, value.number) == 0 ? value.number : -1;
 }
 
-/* What is read has to be taken. Where the host does not take it in time, the next attempt goes on
- * from there. */
+/* The host has to take all that is read. Where the host does not take it in time, the next attempt
+ * goes on from there. */
 static int wait_for_room(const struct attempt *attempt)
 {
     const struct kv_store *store = attempt->store;
@@ -256,7 +256,7 @@ static int subscribe(const struct attempt *attempt)
     return login_demand_done(attempt, (struct kv_slice[]){KV_SLICE("PING")}, 1);
 }
 
-/* What is pushed before the log has been read to its end is in the log, and passed over. Most is
+/* Changes pushed before the log has been read to its end are in the log, and passed over. Most is
  * read before anything is pushed, as Redis cuts off who has too much waiting then. */
 static int continue_chain(struct attempt *attempt, uint64_t newest)
 {

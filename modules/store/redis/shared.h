@@ -39,7 +39,7 @@ enum {
     REPORTED_FAULT = 512,
 };
 
-/* What a write must have reached before it is answered, read or told. */
+/* The places that a write must have reached before it is answered, read or told. */
 enum ack {
     ACK_PRIMARY,
     ACK_REPLICAS,

@@ -93,7 +93,7 @@ static void deliver(struct kv_store *store, const struct job *job)
         give_back(store, job);
 }
 
-/* What a client is shown, it must have been told of. */
+/* A client must have been told of a change before it is shown its result. */
 static void give_back_in_time(struct kv_store *store, const struct job *job)
 {
     bool is_early = !store->is_read_only && job->revision > store->position;
@@ -149,7 +149,7 @@ static void wait_in_line(struct kv_store *store, struct job *job)
         fail(store, job, KV_FULL);
 }
 
-/* What the lane has under way does not depend on the bulk. */
+/* The requests on the lane do not depend on the bulk. */
 static void lose(struct kv_store *store, const struct lane *lane)
 {
     if (lane == &store->bulk)
@@ -339,7 +339,7 @@ static void pass_fence(struct kv_store *store)
     take_messages(store, &store->lane);
 }
 
-/* What has arrived may not have been read: the thread, or the whole process, may not have run. */
+/* Answers may have arrived unread: the thread, or the whole process, may not have run. */
 static bool is_silent(const struct kv_store *store, const struct lane *lane)
 {
     return lane->sent.n != 0 && !link_is_holding(&lane->link) &&
@@ -363,7 +363,8 @@ static enum sent take_unsent(const struct job *job, size_t *unsent)
     return sent;
 }
 
-/* What has been cut off twice may be what Redis cuts connections off for, as it is too long. */
+/* If a request was cut off twice, it may be too long, and the reason why Redis closes connections.
+ */
 static bool is_to_be_repeated(struct job *job, enum sent sent)
 {
     bool is_the_hosts = job->kind == JOB_COMMAND || job->kind == JOB_SCAN;
@@ -433,7 +434,7 @@ static void disconnect(struct kv_store *store)
     say(store, false, text.text);
 }
 
-/* What is held still has seen changes that Redis has lost with its master. */
+/* Results that are still held show changes that Redis has lost with its master. */
 static void take_back_held(struct kv_store *store)
 {
     for (size_t n = store->held.n; n > 0; n--) {

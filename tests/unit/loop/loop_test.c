@@ -84,7 +84,7 @@ static void a_postponed_timer_fires_once_at_the_later_time(void **state)
     kv_loop_destroy(loop);
 }
 
-/* What is done in a turn. */
+/* The work of a turn. */
 
 struct worker {
     struct kv_timer timer;
