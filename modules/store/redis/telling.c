@@ -1,5 +1,6 @@
 #include "telling.h"
 
+#include "answers.h"
 #include "catching_up.h"
 #include "lease.h"
 #include "record.h"
@@ -126,7 +127,7 @@ static void give_back(struct cluster *cluster, struct job *job, bool is_late)
         return;
     }
     if (is_late)
-        worker_drop_result(job);
+        answers_drop_result(job);
     if (job->kind == JOB_SCAN) {
         if (is_late)
             job->scan->status = KV_UNAVAILABLE;

@@ -3,6 +3,7 @@
  */
 #include "worker.h"
 
+#include "answers.h"
 #include "chain.h"
 #include "clock.h"
 #include "commands.h"
@@ -10,7 +11,6 @@
 #include "lease.h"
 #include "master.h"
 #include "nodes.h"
-#include "record.h"
 #include "report.h"
 #include "session.h"
 
@@ -41,98 +41,6 @@ static void say(struct kv_store *store, bool is_ok, const char *text)
     store->host->health(store->host, is_ok, text);
 }
 
-/* ---- giving back ---- */
-
-static size_t count_of_one_loop(const struct outbox *outbox, size_t first,
-                                struct kv_cmd *cmds[OUTBOX])
-{
-    const struct job *jobs = outbox->jobs + first;
-    size_t n = 0;
-    while (first + n < outbox->n && jobs[n].kind == JOB_COMMAND && jobs[n].loop == jobs[0].loop) {
-        cmds[n] = jobs[n].cmd;
-        n++;
-    }
-    return n;
-}
-
-static void flush_outbox(struct kv_store *store)
-{
-    struct outbox *outbox = &store->outbox;
-    struct kv_cmd *cmds[OUTBOX];
-    for (size_t i = 0; i < outbox->n;) {
-        size_t n = count_of_one_loop(outbox, i, cmds);
-        if (n != 0)
-            store->host->done(store->host, outbox->jobs[i].loop, cmds, n);
-        else
-            store->host->scan_done(store->host, outbox->jobs[i].loop, outbox->jobs[i].scan);
-        i += n != 0 ? n : 1;
-    }
-    outbox->n = 0;
-}
-
-static void give_back(struct kv_store *store, const struct job *job)
-{
-    if (job->kind != JOB_COMMAND && job->kind != JOB_SCAN)
-        return;
-    if (store->outbox.n == OUTBOX)
-        flush_outbox(store);
-    store->outbox.jobs[store->outbox.n++] = *job;
-}
-
-static void fail(struct kv_store *store, struct job *job, enum kv_status status)
-{
-    command_fail(store, job, status);
-    give_back(store, job);
-}
-
-static void deliver(struct kv_store *store, const struct job *job)
-{
-    if (job->kind == JOB_EXPIRE)
-        store->host->wake_at(store->host, PART, job->deadline_ms);
-    else
-        give_back(store, job);
-}
-
-/* A client must have been told of a change before it is shown its result. */
-static void give_back_in_time(struct kv_store *store, const struct job *job)
-{
-    bool is_early = !store->is_read_only && job->revision > store->position;
-    if (is_early && jobs_reserve(&store->held, 1))
-        jobs_append(&store->held, job);
-    else
-        deliver(store, job);
-}
-
-static void release_held(struct kv_store *store)
-{
-    for (size_t n = store->held.n; n > 0; n--) {
-        struct job job = jobs_take_first(&store->held);
-        if (job.revision > store->position)
-            jobs_append(&store->held, &job);
-        else
-            deliver(store, &job);
-    }
-}
-
-void worker_drop_result(struct job *job)
-{
-    bool has_item =
-        job->kind == JOB_COMMAND && job->cmd->op == KV_OP_GET && job->cmd->status == KV_OK;
-    bool has_page = job->kind == JOB_SCAN && job->scan->status == KV_OK;
-    if (has_item) {
-        record_unref(job->cmd->item.ref);
-        job->cmd->item = (struct kv_item){0};
-    }
-    for (uint32_t i = 0; has_page && i < job->scan->n; i++)
-        record_unref(job->scan->entries[i].item.ref);
-    if (has_page) {
-        record_unref(job->scan->next_ref);
-        job->scan->n = 0;
-        job->scan->next = (struct kv_slice){0};
-        job->scan->next_ref = NULL;
-    }
-}
-
 /* ---- sending ---- */
 
 static struct lane *lane_of(struct kv_store *store, const struct job *job)
@@ -146,7 +54,7 @@ static void wait_in_line(struct kv_store *store, struct job *job)
     if (jobs_reserve(waiting, 1))
         jobs_append(waiting, job);
     else
-        fail(store, job, KV_FULL);
+        answers_fail(store, job, KV_FULL);
 }
 
 /* The requests on the lane do not depend on the bulk. */
@@ -161,7 +69,7 @@ static void lose(struct kv_store *store, const struct lane *lane)
 static void send_job(struct kv_store *store, struct lane *lane, struct job *job)
 {
     if (!jobs_reserve(&lane->sent, 1) || !command_write(store, job, &lane->link.out)) {
-        fail(store, job, KV_FULL);
+        answers_fail(store, job, KV_FULL);
         return;
     }
     if (lane->sent.n == 0)
@@ -263,7 +171,7 @@ static void be_refused(struct kv_store *store, struct job *job)
     if (jobs_reserve(&store->refused, 1))
         jobs_append(&store->refused, job);
     else
-        fail(store, job, KV_UNAVAILABLE);
+        answers_fail(store, job, KV_UNAVAILABLE);
 }
 
 /* A read that was answered without a refused write to the same key, which was sent before it. */
@@ -297,7 +205,7 @@ static void take_reply(struct kv_store *store, struct lane *lane, struct kv_slic
     else if (outcome == OUTCOME_AGAIN)
         wait_in_line(store, &job);
     else if (outcome != OUTCOME_NONE)
-        give_back_in_time(store, &job);
+        answers_give_back_in_time(store, &job);
 }
 
 static void take_message(struct kv_store *store, struct lane *lane, struct kv_slice message)
@@ -396,7 +304,7 @@ static void take_back_sent(struct kv_store *store, struct lane *lane)
             jobs_reserve(&lane->waiting, 1))
             jobs_prepend(&lane->waiting, &job);
         else
-            fail(store, &job, may_be_repeated ? KV_UNAVAILABLE : KV_UNKNOWN);
+            answers_fail(store, &job, may_be_repeated ? KV_UNAVAILABLE : KV_UNKNOWN);
     }
     lane->sent_bytes = 0;
 }
@@ -409,7 +317,7 @@ static void take_back_refused(struct kv_store *store)
         if (jobs_reserve(waiting, 1))
             jobs_prepend(waiting, &job);
         else
-            fail(store, &job, KV_UNAVAILABLE);
+            answers_fail(store, &job, KV_UNAVAILABLE);
     }
 }
 
@@ -439,11 +347,11 @@ static void take_back_held(struct kv_store *store)
 {
     for (size_t n = store->held.n; n > 0; n--) {
         struct job job = jobs_take_first(&store->held);
-        worker_drop_result(&job);
+        answers_drop_result(&job);
         if (job.kind == JOB_SCAN || (job.kind == JOB_COMMAND && command_is_read(&job)))
             wait_in_line(store, &job);
         else
-            fail(store, &job, KV_UNKNOWN);
+            answers_fail(store, &job, KV_UNKNOWN);
     }
 }
 
@@ -458,7 +366,7 @@ static void connect_again(struct kv_store *store)
         store->n_reconnects++;
         store->look_at_ms = 0;
         store->host->wake_at(store->host, PART, clock_now_ms(store));
-        release_held(store);
+        answers_release_held(store);
         take_back_held(store);
         say(store, true, "");
         return;
@@ -481,7 +389,7 @@ static void fail_overdue(struct kv_store *store, struct jobs *waiting)
 {
     while (is_overdue(store, waiting)) {
         struct job job = jobs_take_first(waiting);
-        fail(store, &job, KV_UNAVAILABLE);
+        answers_fail(store, &job, KV_UNAVAILABLE);
     }
 }
 
@@ -489,8 +397,8 @@ static void fail_overdue_held(struct kv_store *store)
 {
     while (is_overdue(store, &store->held)) {
         struct job job = jobs_take_first(&store->held);
-        worker_drop_result(&job);
-        fail(store, &job, command_is_read(&job) ? KV_UNAVAILABLE : KV_UNKNOWN);
+        answers_drop_result(&job);
+        answers_fail(store, &job, command_is_read(&job) ? KV_UNAVAILABLE : KV_UNKNOWN);
     }
 }
 
@@ -558,7 +466,7 @@ static void wait_for_work(struct kv_store *store)
     if (store->is_connected && polled[3].revents != 0)
         pass_fence(store);
     if (store->held.n != 0)
-        release_held(store);
+        answers_release_held(store);
 }
 
 /* On the bulk: the lane is not read while subscribers have no room. */
@@ -616,7 +524,7 @@ static void *talk(void *arg)
             be_unconnected(store);
         if (store->is_connected)
             be_connected(store);
-        flush_outbox(store);
+        answers_flush(store);
         report_commands(store);
         wait_for_work(store);
         if (has_left(store))
@@ -625,7 +533,7 @@ static void *talk(void *arg)
             connect_bulk_again(store);
         if (store->is_lost)
             disconnect(store);
-        flush_outbox(store);
+        answers_flush(store);
     }
     return NULL;
 }

@@ -20,9 +20,6 @@ bool worker_submit(struct kv_store *store, const struct job *jobs, size_t n);
 /* Wakes the thread. Threads: any. */
 void worker_wake(struct kv_store *store);
 
-/* Releases the result of a command or scan that must not be shown. */
-void worker_drop_result(struct job *job);
-
 /* Set up and release the worker's parts of a store. */
 int worker_init(struct kv_store *store, struct kv_error *reterr);
 void worker_destroy(struct kv_store *store);
