@@ -14,8 +14,8 @@
 #include "keyspace/loop.h"
 
 enum {
-    PAGE_KEYS = 1000,
-    PAGE_BYTES = 256 << 10,
+    PAGE_KEYS = 256,
+    PAGE_BYTES = 64 << 10,
     LOG_PAGES = 32, /* between two pages of the walk; each has fewer entries than those */
     TOUCH_BYTES = 16 << 20,
     RETRY_MS = 1

@@ -1,9 +1,10 @@
 /*
  * A page is made in two steps, in this order: first the keys of changes that the engine lacks are
- * copied, with their published states, as far as the page may extend; then a snapshot of the engine
- * is walked. A change that the engine gets in between is in the snapshot, and the state from memory
- * takes precedence. So every key of the page has a state that was published while the page was
- * made, and a change that was told before the page was requested is in it.
+ * copied, as far as the page may extend; then a snapshot of the engine is walked. The published
+ * state of a copied key takes precedence over its row. If memory no longer has that state, the
+ * engine has got it since, perhaps after the snapshot: then the copied change is the state. So
+ * every key of the page has a state that was published while the page was made, and a change that
+ * was told before the page was requested is in it.
  *
  * A cursor is a mark and the last key passed; because of the mark, the cursor after the empty key
  * is not empty.
@@ -16,13 +17,7 @@
 
 enum {
     PAGE_BYTES = 16 << 20, /* of keys and values; then a page with at least one entry is full */
-    MOST_LAID_OVER = 1024  /* keys that the engine lacks: a page ends with the last of these */
-};
-
-/* A key that the engine lacks. */
-struct laid_over {
-    struct entry *key;   /* an entry with this key; a reference */
-    struct entry *state; /* the published state; a reference. NULL: the key is missing */
+    MOST_LAID_OVER = 1024  /* a page ends with the last of these */
 };
 
 struct page {
@@ -30,63 +25,61 @@ struct page {
     struct kv_scan *scan;
     struct kv_slice after; /* the last key of the previous page; no bytes: none */
     int64_t now_ms;
-    struct laid_over over[MOST_LAID_OVER];
-    size_t n_over, at_over; /* those before at_over have been passed */
-    struct entry *horizon;  /* there are more after this key; a reference. NULL: there are not */
+    struct entry *over[MOST_LAID_OVER]; /* changes that the engine lacks; references */
+    size_t n_over, at_over;             /* those before at_over have been passed */
+    struct entry *horizon; /* there are more after this key; a reference. NULL: there are not */
     size_t bytes;
     uint32_t n_passed;
     struct entry *last; /* the last key passed; a reference */
     bool has_more;
 };
 
-/* ---- keys that the engine lacks ---- */
-
-/* Returns: false if the engine now has the key's state. */
-static bool look_up(const struct base *base, struct entry *key, struct laid_over *ret)
-{
-    uint64_t generation;
-    struct entry *state = NULL;
-    enum glance glance = states_look(base->states, entry_key(key), key->hash, &state, &generation);
-    *ret = (struct laid_over){.key = key, .state = state};
-    return glance != GLANCE_UNKNOWN;
-}
+/* ---- changes that the engine lacks ---- */
 
 static bool is_passed(const struct page *page, struct kv_slice key)
 {
     return page->after.bytes != NULL && kv_slice_compare(key, page->after) <= 0;
 }
 
-static void keep_those_in_memory(struct page *page, struct entry *const *keys, size_t n)
+/* As many as fill the page, and one that the previous page may have ended with. */
+static size_t most_laid_over(const struct page *page)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (!is_passed(page, entry_key(keys[i])) &&
-            look_up(page->base, keys[i], &page->over[page->n_over]))
-            page->n_over++;
-        else
-            entry_unref(keys[i]);
-    }
+    size_t most = (size_t)page->scan->capacity + 1;
+    return most < MOST_LAID_OVER ? most : MOST_LAID_OVER;
 }
 
 /* Returns: false if memory runs out. */
 static bool lay_over(struct page *page, struct kv_slice from)
 {
-    struct entry *keys[MOST_LAID_OVER];
-    size_t n = overlay_copy(page->base->overlay, from, page->scan->prefix, keys, MOST_LAID_OVER);
+    size_t most = most_laid_over(page);
+    size_t n = overlay_copy(page->base->overlay, from, page->scan->prefix, page->over, most);
     if (n == SIZE_MAX)
         return false;
-    if (n > MOST_LAID_OVER)
-        page->horizon = entry_ref(keys[(n = MOST_LAID_OVER) - 1]);
-    keep_those_in_memory(page, keys, n);
+    if (n > most)
+        page->horizon = entry_ref(page->over[(n = most) - 1]);
+    page->n_over = n;
+    if (n != 0 && is_passed(page, entry_key(page->over[0])))
+        page->at_over = 1;
     return true;
 }
 
 static void drop_laid_over(struct page *page)
 {
-    for (size_t i = 0; i < page->n_over; i++) {
-        entry_unref(page->over[i].key);
-        entry_unref(page->over[i].state);
-    }
+    for (size_t i = 0; i < page->n_over; i++)
+        entry_unref(page->over[i]);
     entry_unref(page->horizon);
+}
+
+/* Returns: the published state of a change's key, a reference; NULL: the key is missing. */
+static struct entry *state_of(const struct page *page, struct entry *change)
+{
+    uint64_t generation;
+    struct entry *state = NULL;
+    enum glance glance =
+        states_look(page->base->states, entry_key(change), change->hash, &state, &generation);
+    if (glance == GLANCE_UNKNOWN && entry_is_there(change))
+        return entry_ref(change);
+    return state;
 }
 
 /* ---- the page ---- */
@@ -116,15 +109,17 @@ static void add(struct page *page, struct entry *state)
 /* Returns: whether to go on. */
 static bool add_laid_over(struct page *page)
 {
-    const struct laid_over *over = &page->over[page->at_over];
-    page->has_more = over->state != NULL && is_full(page);
-    if (page->has_more)
-        return false;
-    page->at_over++;
-    if (over->state != NULL)
-        add(page, over->state);
-    pass(page, entry_ref(over->key));
-    return true;
+    struct entry *change = page->over[page->at_over];
+    struct entry *state = state_of(page, change);
+    page->has_more = state != NULL && is_full(page);
+    if (!page->has_more) {
+        page->at_over++;
+        if (state != NULL)
+            add(page, state);
+        pass(page, entry_ref(change));
+    }
+    entry_unref(state);
+    return !page->has_more;
 }
 
 /* Everything up to it has been passed. Returns: true. */
@@ -139,7 +134,7 @@ static bool stop_at_horizon(struct page *page)
 static bool add_those_before(struct page *page, struct kv_slice key)
 {
     while (page->at_over < page->n_over &&
-           kv_slice_compare(entry_key(page->over[page->at_over].key), key) < 0)
+           kv_slice_compare(entry_key(page->over[page->at_over]), key) < 0)
         if (!add_laid_over(page))
             return false;
     return page->horizon == NULL || kv_slice_compare(key, entry_key(page->horizon)) <= 0 ||
@@ -149,7 +144,7 @@ static bool add_those_before(struct page *page, struct kv_slice key)
 static bool is_laid_over(const struct page *page, struct kv_slice key)
 {
     return page->at_over < page->n_over &&
-           kv_slice_equals(entry_key(page->over[page->at_over].key), key);
+           kv_slice_equals(entry_key(page->over[page->at_over]), key);
 }
 
 static bool add_row(struct page *page, struct kv_slice key, struct kv_slice row)

@@ -78,6 +78,7 @@ int main(int argc, char **argv)
     options.port = (uint16_t)atoi(argv[2]);
     for (int i = 3; i < argc; i++)
         read_setting(argv[i], &options);
+    srand((unsigned)time_us()); /* to repeat another run's values would change nothing */
     if (options.tls != 0)
         conn_speak_tls();
     load_hold_prefixes(options.port, options.prefixes);
