@@ -31,6 +31,11 @@ struct kv_uploads {
     void *owner; /* NULL: it no longer exists */
 };
 
+int kv_upload_status_of(int fault)
+{
+    return fault == ENOSPC || fault == EDQUOT ? 507 : 500;
+}
+
 /* ---- on the thread ---- */
 
 static void fail(struct kv_uploads *uploads, int status, const char *what)
@@ -41,7 +46,8 @@ static void fail(struct kv_uploads *uploads, int status, const char *what)
 
 static void fail_by_errno(struct kv_uploads *uploads)
 {
-    fail(uploads, errno == ENOSPC || errno == EDQUOT ? 507 : 500, strerror(errno));
+    uploads->outcome.status = kv_upload_status_of(errno);
+    kv_error_set(&uploads->outcome.why, "%s: %s", uploads->place->path, strerror(errno));
 }
 
 /* Returns: 0, or -1 and errno. */
@@ -104,10 +110,9 @@ static void finish(struct kv_uploads *uploads)
         fail(uploads, 409, "nothing has been uploaded");
     else if (fd < 0)
         fail_by_errno(uploads);
-    else if (place->finish(place, fd, &uploads->is_stopped, &uploads->outcome.why) != 0)
-        uploads->outcome.status = 400;
     else
-        uploads->outcome.status = 200;
+        uploads->outcome.status =
+            place->finish(place, fd, &uploads->is_stopped, &uploads->outcome.why);
     if (fd >= 0)
         close(fd);
 }
@@ -115,7 +120,7 @@ static void finish(struct kv_uploads *uploads)
 static void discard(struct kv_uploads *uploads)
 {
     struct kv_upload_place *place = uploads->place;
-    uploads->outcome.status = place->discard(place, &uploads->outcome.why) == 0 ? 200 : 500;
+    uploads->outcome.status = place->discard(place, &uploads->outcome.why);
 }
 
 static void *run(void *argument)

@@ -14,17 +14,20 @@
 #include "loop/loop.h"
 
 /* The destination of the parts. Its functions are called on the thread of a request, and may block;
- * they return 0, or -1 and *reterr. */
+ * they return a status of HTTP: 200, or another one and *reterr. */
 struct kv_upload_place {
     const char *path; /* of the file; NULL: uploads are impossible, because of `why` */
     const char *why;
     /* Takes the file, which is complete as far as the client knows. fd: at its beginning.
-     * is_stopped: becomes true if the server ends. */
+     * is_stopped: becomes true if the server ends. Returns 400 only if the file is at fault. */
     int (*finish)(struct kv_upload_place *place, int fd, const atomic_bool *is_stopped,
                   struct kv_error *reterr);
     /* Removes the file, and any upload that was finished before. */
     int (*discard)(struct kv_upload_place *place, struct kv_error *reterr);
 };
+
+/* Returns: 507 if the disk is full, otherwise 500. fault: an errno. */
+int kv_upload_status_of(int fault);
 
 struct kv_uploads;
 

@@ -316,11 +316,12 @@ static int demand_reading(const struct kv_loaded_module *store, struct kv_error 
         return kv_error_set(reterr, "store/%s is volatile: it keeps nothing that could be exported",
                             store->identity->name);
     if (kv_module_store_ops(store)->open_to_read == NULL)
-        return kv_error_set(reterr,
-                            "store/%s cannot be exported: it was built for module ABI %u.%u, which "
-                            "has no way to open a store without making one (1.3 has)",
-                            store->identity->name, store->identity->abi_major,
-                            store->identity->abi_minor);
+        return kv_error_set(
+            reterr,
+            "store/%s can neither be exported nor have a backup restored into it: it "
+            "was built for module ABI %u.%u, which has no way to open a store "
+            "without making one (1.3 has)",
+            store->identity->name, store->identity->abi_major, store->identity->abi_minor);
     return 0;
 }
 

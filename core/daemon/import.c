@@ -295,7 +295,7 @@ static enum kv_line_status fill_chunk(struct chunk *chunk, struct kv_error *rete
         if (status != KV_LINE_READ)
             return status;
         if (parse_into(chunk, text, reterr) != 0)
-            return KV_LINE_FAILED;
+            return KV_LINE_REFUSED;
     }
     return KV_LINE_READ;
 }

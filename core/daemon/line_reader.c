@@ -73,7 +73,7 @@ static enum kv_line_status take_line(struct kv_line_reader *reader, size_t end_l
     if (reader->n_known > reader->max_bytes) {
         kv_error_set(reterr, "the line has more than %zu bytes, as many as the limits allow",
                      reader->max_bytes);
-        return KV_LINE_FAILED;
+        return KV_LINE_REFUSED;
     }
     *ret_line = (struct kv_slice){reader->buffer.bytes + reader->at, reader->n_known};
     reader->at += reader->n_known + end_len;

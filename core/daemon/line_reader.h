@@ -21,7 +21,8 @@ enum kv_line_status {
     KV_LINE_READ,
     KV_LINE_END,
     KV_LINE_STOPPED,
-    KV_LINE_FAILED, /* *reterr gives the reason */
+    KV_LINE_REFUSED, /* the line is too long; *reterr gives the reason */
+    KV_LINE_FAILED,  /* it cannot be read; *reterr gives the reason */
 };
 
 /* The next line, without its line feed; the last line may lack one. Waits for input, and can be

@@ -121,7 +121,8 @@ static int import(struct kv_config *config, const char *path, struct kv_error *r
 
 /* The mark is created before the store, and removed after the store is closed: until then, a power
  * cut may lose loaded data. */
-static int serve_marked(struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
+static int serve_marked(struct kv_config *config, struct kv_import *import, const char *path,
+                        struct kv_error *reterr)
 {
     if (kv_preflight(config) != 0)
         return KV_MISCONFIGURED;
@@ -130,7 +131,7 @@ static int serve_marked(struct kv_config *config, struct kv_import *import, stru
     struct kv_error error;
     int result = kv_server_run(config, import, reterr);
     if (result == 0)
-        return kv_unfinished_clear(config, reterr);
+        return kv_staging_end_restore(config, path, reterr);
     if (kv_restore_demand_new_store(config, &error) == 0)
         kv_unfinished_clear(config, &error); /* no store was created */
     return result;
@@ -142,7 +143,7 @@ static int restore(struct kv_config *config, const char *path, struct kv_error *
         kv_unfinished_refuse(config, reterr) != 0)
         return -1;
     struct kv_import *import = kv_import_open_backup(path, config, reterr);
-    int result = import == NULL ? -1 : serve_marked(config, import, reterr);
+    int result = import == NULL ? -1 : serve_marked(config, import, path, reterr);
     kv_import_close(import);
     return result;
 }

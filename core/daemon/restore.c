@@ -58,14 +58,14 @@ static int take_line(struct reading *reading, struct kv_slice text, struct kv_er
     return 0;
 }
 
-/* Returns: KV_LINE_END, or KV_LINE_FAILED and *reterr. */
+/* Returns: KV_LINE_END, or another status and *reterr. */
 static enum kv_line_status read_lines(struct reading *reading, struct kv_error *reterr)
 {
     struct kv_slice text;
     enum kv_line_status status;
     while ((status = kv_line_reader_next(&reading->reader, &text, reterr)) == KV_LINE_READ) {
         if (take_line(reading, text, reterr) != 0)
-            return KV_LINE_FAILED;
+            return KV_LINE_REFUSED;
         if (reading->is_stopped != NULL && atomic_load(reading->is_stopped)) {
             kv_error_set(reterr, "the server ends");
             return KV_LINE_STOPPED;
@@ -75,21 +75,35 @@ static enum kv_line_status read_lines(struct reading *reading, struct kv_error *
     return status;
 }
 
+static int fault_of(enum kv_line_status status)
+{
+    switch (status) {
+    case KV_LINE_STOPPED:
+        return KV_RESTORE_STOPPED;
+    case KV_LINE_FAILED:
+        return KV_RESTORE_FAILED;
+    default:
+        return KV_RESTORE_BAD;
+    }
+}
+
 static int read_all(struct reading *reading, const char *name, struct kv_error *reterr)
 {
     struct kv_error error = {.text = ""};
     kv_meter_start(&reading->meter, "checked", true);
     enum kv_line_status status = read_lines(reading, &error);
     kv_meter_erase(&reading->meter);
-    if (status != KV_LINE_END)
-        return kv_error_set(reterr, "%s:%llu: %.900s", name,
-                            (unsigned long long)reading->reader.number, error.text);
-    if (!reading->has_end)
-        return kv_error_set(reterr,
-                            "%s: the backup is incomplete: its last line is missing. Nothing was "
-                            "changed",
-                            name);
-    return 0;
+    if (status != KV_LINE_END) {
+        kv_error_set(reterr, "%s:%llu: %.900s", name, (unsigned long long)reading->reader.number,
+                     error.text);
+        return fault_of(status);
+    }
+    if (reading->has_end)
+        return 0;
+    kv_error_set(reterr,
+                 "%s: the backup is incomplete: its last line is missing. Nothing was changed",
+                 name);
+    return KV_RESTORE_BAD;
 }
 
 static int read_file(int fd, int stop_fd, const char *name, const struct kv_line_limits *limits,
@@ -113,7 +127,8 @@ static int rewind_to(int fd, off_t at, const char *name, struct kv_error *reterr
 {
     if (lseek(fd, at, SEEK_SET) == at)
         return 0;
-    return kv_error_set(reterr, "%s: %s", name, strerror(errno));
+    kv_error_set(reterr, "%s: %s", name, strerror(errno));
+    return KV_RESTORE_FAILED;
 }
 
 int kv_restore_check(int fd, const char *name, const struct kv_line_limits *limits,
@@ -122,13 +137,15 @@ int kv_restore_check(int fd, const char *name, const struct kv_line_limits *limi
 {
     off_t begin = lseek(fd, 0, SEEK_CUR);
     int stop_fd = eventfd(0, EFD_CLOEXEC);
-    int result = -1;
+    int result = KV_RESTORE_FAILED;
     kv_hash_init();
     if (begin < 0)
         kv_error_set(reterr, "%s: a backup is read twice, which takes a file", name);
     else if (stop_fd < 0)
         kv_error_set(reterr, "cannot make an event descriptor: %s", strerror(errno));
-    else if (read_file(fd, stop_fd, name, limits, touches, is_stopped, reterr) == 0)
+    else
+        result = read_file(fd, stop_fd, name, limits, touches, is_stopped, reterr);
+    if (result == 0)
         result = rewind_to(fd, begin, name, reterr);
     if (stop_fd >= 0)
         close(stop_fd);

@@ -36,6 +36,7 @@ struct paths {
     char *upload;
     char *restore;
     char *restoring;
+    char *restored;
     char *replaced;
     char *refused;
 };
@@ -80,6 +81,7 @@ static struct paths find_paths(const struct kv_config *config)
                           .upload = beside(store, ".upload"),
                           .restore = beside(store, ".restore"),
                           .restoring = beside(store, ".restoring"),
+                          .restored = beside(store, ".restored"),
                           .replaced = beside(store, ".replaced"),
                           .refused = beside(store, ".refused")};
 }
@@ -90,6 +92,7 @@ static void free_paths(struct paths *paths)
     free(paths->upload);
     free(paths->restore);
     free(paths->restoring);
+    free(paths->restored);
     free(paths->replaced);
     free(paths->refused);
 }
@@ -101,9 +104,13 @@ static bool is_there(const char *path)
     return access(path, F_OK) == 0;
 }
 
+/* Keeps errno. */
 static int fail(const char *path, struct kv_error *reterr)
 {
-    return kv_error_set(reterr, "%s: %s", path, strerror(errno));
+    int fault = errno;
+    kv_error_set(reterr, "%s: %s", path, strerror(fault));
+    errno = fault;
+    return -1;
 }
 
 static int move(const char *from, const char *to, struct kv_error *reterr)
@@ -117,7 +124,7 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return kind == FTW_DP ? rmdir(path) : unlink(path);
 }
 
-/* Removes a file, or a folder with its contents. */
+/* Removes a file, or a folder with its contents, if it exists. */
 static int remove_all(const char *path, struct kv_error *reterr)
 {
     if (nftw(path, remove_entry, MOST_FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
@@ -193,24 +200,27 @@ static int run_restorer(const struct kv_config *config, const char *backup, stru
     return await_restorer(process, backup, reterr);
 }
 
-/* Restores the old store, if there was one. */
+/* Restores the old store, if there was one. The mark of a complete store is removed before the
+ * store. */
 static int put_back(const struct paths *paths, struct kv_error *reterr)
 {
     kv_log(KV_LOG_ERROR, "server",
            "%s cannot be restored (see above): it is put away as %s, and the store is as it was",
            paths->restore, paths->refused);
-    if (remove_all(paths->store, reterr) != 0 || remove_all(paths->restoring, reterr) != 0 ||
+    if (remove_all(paths->restored, reterr) != 0 || remove_all(paths->store, reterr) != 0 ||
+        remove_all(paths->restoring, reterr) != 0 ||
         (is_there(paths->replaced) && move(paths->replaced, paths->store, reterr) != 0))
         return -1;
     return move(paths->restore, paths->refused, reterr);
 }
 
+/* The mark is removed last: without it, the backup would be restored once more. */
 static int say_restored(const struct paths *paths, struct kv_error *reterr)
 {
     kv_log(KV_LOG_INFO, "server", "restored%s%s",
            is_there(paths->replaced) ? "; the store before is kept as " : "",
            is_there(paths->replaced) ? paths->replaced : "");
-    return remove_all(paths->restore, reterr);
+    return remove_all(paths->restore, reterr) == 0 ? remove_all(paths->restored, reterr) : -1;
 }
 
 static int make_store(const struct kv_config *config, const struct paths *paths,
@@ -227,12 +237,14 @@ static int make_store(const struct kv_config *config, const struct paths *paths,
     return say_restored(paths, reterr);
 }
 
-/* Refuses while another server has the store open. */
+/* Refuses while another server has the store open. What an earlier restore has replaced makes
+ * room. */
 static int set_aside(const struct kv_config *config, const struct paths *paths,
                      struct kv_error *reterr)
 {
     bool is_store;
-    if (kv_export_looks_for_store(config, &is_store, reterr) != 0)
+    if (kv_export_looks_for_store(config, &is_store, reterr) != 0 ||
+        remove_all(paths->replaced, reterr) != 0)
         return -1;
     return move(paths->store, paths->replaced, reterr);
 }
@@ -247,22 +259,24 @@ static int clear_place(const struct kv_config *config, const struct paths *paths
         if (remove_all(paths->store, reterr) != 0 || remove_all(paths->restoring, reterr) != 0)
             return -1;
     }
-    return is_there(paths->store) && !is_there(paths->replaced) ? set_aside(config, paths, reterr)
-                                                                : 0;
+    return is_there(paths->store) ? set_aside(config, paths, reterr) : 0;
 }
 
 static int apply(const struct kv_config *config, const struct paths *paths, struct kv_error *reterr)
 {
-    if (clear_place(config, paths, reterr) != 0)
+    if (is_there(paths->restored) && !is_there(paths->restoring) && is_there(paths->store))
+        return say_restored(paths, reterr); /* only that was missing */
+    if (remove_all(paths->restored, reterr) != 0 || clear_place(config, paths, reterr) != 0)
         return -1;
-    return is_there(paths->store) ? say_restored(paths, reterr) /* only that was missing */
-                                  : make_store(config, paths, reterr);
+    return make_store(config, paths, reterr);
 }
 
 /* If the backup was removed while it was being restored, the operator wants the previous store, not
  * an empty one. */
-static int refuse_missing(const struct paths *paths, struct kv_error *reterr)
+static int go_on_without_backup(const struct paths *paths, struct kv_error *reterr)
 {
+    if (is_there(paths->restored) && remove_all(paths->restored, reterr) != 0)
+        return -1;
     if (is_there(paths->store) || is_there(paths->restoring) || !is_there(paths->replaced))
         return 0;
     return kv_error_set(reterr,
@@ -278,7 +292,7 @@ static int apply_alone(const struct kv_config *config, const struct paths *paths
 {
     int fd = open(paths->restore, O_RDONLY); /* NOLINT(android-cloexec-open) */
     if (fd < 0)
-        return errno == ENOENT ? refuse_missing(paths, reterr) : fail(paths->restore, reterr);
+        return errno == ENOENT ? go_on_without_backup(paths, reterr) : fail(paths->restore, reterr);
     int result = flock(fd, LOCK_EX) == 0 ? 0 : fail(paths->restore, reterr);
     if (result == 0 && is_there(paths->restore))
         result = apply(config, paths, reterr);
@@ -315,6 +329,17 @@ int kv_staging_refuse_others(const struct kv_config *config, const char *file,
     return result;
 }
 
+int kv_staging_end_restore(const struct kv_config *config, const char *file,
+                           struct kv_error *reterr)
+{
+    struct paths paths = find_paths(config);
+    int result = paths.store != NULL && are_same(file, paths.restore)
+                     ? move(paths.restoring, paths.restored, reterr)
+                     : kv_unfinished_clear(config, reterr);
+    free_paths(&paths);
+    return result;
+}
+
 /* ---- the upload ---- */
 
 static struct kv_staging *staging_of(struct kv_upload_place *place)
@@ -322,6 +347,7 @@ static struct kv_staging *staging_of(struct kv_upload_place *place)
     return KV_CONTAINER(place, struct kv_staging, place);
 }
 
+/* Returns: the result of kv_restore_check(). */
 static int check(const struct kv_config *config, int fd, const atomic_bool *is_stopped,
                  struct kv_error *reterr)
 {
@@ -334,28 +360,70 @@ static int check(const struct kv_config *config, int fd, const atomic_bool *is_s
     return result;
 }
 
-/* The store that the previous restore replaced is removed to make room for the present one. */
+static int status_of_refusal(int refusal)
+{
+    switch (refusal) {
+    case KV_RESTORE_STOPPED:
+        return 503;
+    case KV_RESTORE_FAILED:
+        return 500;
+    default:
+        return 400;
+    }
+}
+
+/* The upload is discarded, because the next sync would succeed although data is missing. */
+static int discard_unsynced(const struct paths *paths, struct kv_error *reterr)
+{
+    int fault = errno;
+    unlink(paths->upload);
+    kv_error_set(reterr, "%s: %s: the backup has to be uploaded again", paths->upload,
+                 strerror(fault));
+    errno = fault;
+    return -1;
+}
+
+/* A backup that is answered with a failure must not replace the store. */
+static int let_wait(const struct paths *paths, struct kv_error *reterr)
+{
+    if (move(paths->upload, paths->restore, reterr) == 0)
+        return 0;
+    int fault = errno;
+    if (!is_there(paths->upload))
+        rename(paths->restore, paths->upload);
+    errno = fault;
+    return -1;
+}
+
+/* The store that the previous restore replaced is removed to make room for the present one.
+ * Returns: 0, or -1, *reterr and errno. */
+static int keep(const struct paths *paths, int fd, struct kv_error *reterr)
+{
+    if (fsync(fd) != 0)
+        return discard_unsynced(paths, reterr);
+    return remove_all(paths->replaced, reterr) == 0 ? let_wait(paths, reterr) : -1;
+}
+
 static int finish(struct kv_upload_place *place, int fd, const atomic_bool *is_stopped,
                   struct kv_error *reterr)
 {
     const struct kv_staging *staging = staging_of(place);
-    const struct paths *paths = &staging->paths;
-    if (check(staging->config, fd, is_stopped, reterr) != 0)
-        return -1;
-    if (fsync(fd) != 0)
-        return fail(paths->upload, reterr);
-    if (remove_all(paths->replaced, reterr) != 0 ||
-        move(paths->upload, paths->restore, reterr) != 0)
-        return -1;
+    int refusal = check(staging->config, fd, is_stopped, reterr);
+    if (refusal != 0)
+        return status_of_refusal(refusal);
+    if (keep(&staging->paths, fd, reterr) != 0)
+        return kv_upload_status_of(errno);
     kv_log(KV_LOG_WARN, "server", "%s waits: it replaces the store when the server starts next",
-           paths->restore);
-    return 0;
+           staging->paths.restore);
+    return 200;
 }
 
 static int discard(struct kv_upload_place *place, struct kv_error *reterr)
 {
     const struct paths *paths = &staging_of(place)->paths;
-    return remove_all(paths->restore, reterr) == 0 ? remove_all(paths->upload, reterr) : -1;
+    bool is_gone =
+        remove_all(paths->restore, reterr) == 0 && remove_all(paths->upload, reterr) == 0;
+    return is_gone ? 200 : kv_upload_status_of(errno);
 }
 
 /* Whether the store's folder, if it exists, can be renamed. */
@@ -370,8 +438,11 @@ static bool is_movable(const char *store)
     return is_known && !S_ISLNK(folder.st_mode) && folder.st_dev == around.st_dev;
 }
 
-static const char *why_impossible(const struct paths *paths)
+static const char *why_impossible(const struct kv_config *config, const struct paths *paths)
 {
+    if (kv_module_store_ops(config->store.module)->open_to_read == NULL && paths->store != NULL)
+        return "the store was built for a module ABI before 1.3, so it cannot be looked at before "
+               "it is replaced: write the keys (kvctl restore --live)";
     if (paths->store == NULL)
         return "the store keeps nothing across restarts in a folder of its own, so no backup can "
                "wait for the next start: write its keys (kvctl restore --live)";
@@ -386,7 +457,7 @@ struct kv_staging *kv_staging_create(const struct kv_config *config)
     struct kv_staging *staging = kv_calloc(1, sizeof(*staging));
     staging->config = config;
     staging->paths = find_paths(config);
-    const char *why = why_impossible(&staging->paths);
+    const char *why = why_impossible(config, &staging->paths);
     staging->place = (struct kv_upload_place){.path = why == NULL ? staging->paths.upload : NULL,
                                               .why = why,
                                               .finish = finish,

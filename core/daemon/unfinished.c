@@ -51,9 +51,13 @@ static int for_each_mark(const struct kv_config *config, mark_fn act, struct kv_
     return result;
 }
 
+/* Keeps errno. */
 static int fail(const char *mark, struct kv_error *reterr)
 {
-    return kv_error_set(reterr, "%s: %s", mark, strerror(errno));
+    int fault = errno;
+    kv_error_set(reterr, "%s: %s", mark, strerror(fault));
+    errno = fault;
+    return -1;
 }
 
 int kv_sync_entry(const char *path, struct kv_error *reterr)
@@ -63,9 +67,11 @@ int kv_sync_entry(const char *path, struct kv_error *reterr)
     free(copy);
     if (folder < 0)
         return fail(path, reterr);
-    int failed = fsync(folder);
+    int result = fsync(folder) == 0 ? 0 : fail(path, reterr);
+    int fault = errno;
     close(folder);
-    return failed == 0 ? 0 : fail(path, reterr);
+    errno = fault;
+    return result;
 }
 
 /* Creates the parent folders of the mark. The store would create them too, but later. */

@@ -11,8 +11,8 @@
  * slice if the option is not a folder, or is not given. */
 struct kv_slice kv_store_folder(const struct kv_config *config, size_t option);
 
-/* Makes the presence or absence of a path's directory entry survive a power cut. Returns: 0, or -1
- * and *reterr. */
+/* Makes the presence or absence of a path's directory entry survive a power cut. Returns: 0, or -1,
+ * *reterr and errno. */
 int kv_sync_entry(const char *path, struct kv_error *reterr);
 
 /* Returns: 0 if the configured store has no such mark, or -1 and *reterr, with instructions. */

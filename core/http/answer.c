@@ -118,6 +118,8 @@ struct kv_slice kv_status_text(int status)
         return KV_SLICE("426 Upgrade Required");
     case 429:
         return KV_SLICE("429 Too Many Requests");
+    case 500:
+        return KV_SLICE("500 Internal Server Error");
     case 503:
         return KV_SLICE("503 Service Unavailable");
     case 504:

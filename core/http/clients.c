@@ -188,15 +188,11 @@ static int read_parameter(int which, struct kv_slice value, struct gathering *ga
                                 reterr);
 }
 
-static int read_query(struct kv_slice text, struct kv_buffer *decoded, struct gathering *gathering,
-                      struct kv_error *reterr)
+static int read_query(struct kv_query *query, struct gathering *gathering, struct kv_error *reterr)
 {
-    struct kv_query query;
     struct kv_slice value;
     int which;
-    if (kv_query_begin(&query, &form, text, decoded) != 0)
-        return kv_error_set(reterr, "there is no memory to read the query");
-    while ((which = kv_query_next(&query, &value, reterr)) >= 0)
+    while ((which = kv_query_next(query, &value, reterr)) >= 0)
         if (read_parameter(which, value, gathering, reterr) != 0)
             return -1;
     return which == KV_QUERY_END ? 0 : -1;
@@ -204,11 +200,14 @@ static int read_query(struct kv_slice text, struct kv_buffer *decoded, struct ga
 
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)
 {
-    struct gathering *gathering = kv_calloc(1, sizeof(*gathering));
+    struct kv_query query;
     struct kv_error error;
+    if (!kv_exchange_begin_query(exchange, &form, request->query, &query))
+        return;
+    struct gathering *gathering = kv_calloc(1, sizeof(*gathering));
     gathering->here = exchange->here;
     gathering->limit = USUAL_LIMIT;
-    if (read_query(request->query, &exchange->here->decoded, gathering, &error) != 0) {
+    if (read_query(&query, gathering, &error) != 0) {
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 400}, "%s", error.text);
         destroy(gathering);
         return;

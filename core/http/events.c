@@ -95,15 +95,12 @@ static int check(struct reading *reading)
 
 /* Returns: 0, or -1 and the fault in the reading. */
 static int read_query(struct reading *reading, const struct kv_http_context *here,
-                      struct kv_slice text, struct kv_buffer *decoded)
+                      struct kv_query *query)
 {
-    struct kv_query query;
     struct kv_slice value;
     int which;
     reading->status = 400;
-    if (kv_query_begin(&query, &form, text, decoded) != 0)
-        return kv_error_set(&reading->error, "there is no memory to read the query");
-    while ((which = kv_query_next(&query, &value, &reading->error)) >= 0)
+    while ((which = kv_query_next(query, &value, &reading->error)) >= 0)
         if (read_parameter(reading, here, which, value) != 0)
             return -1;
     return which == KV_QUERY_END ? check(reading) : -1;
@@ -233,7 +230,10 @@ static void serve_wish(struct kv_exchange *exchange, const struct kv_request *re
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)
 {
     struct reading reading = {.status = 0};
-    if (read_query(&reading, exchange->here, request->query, &exchange->here->decoded) != 0)
+    struct kv_query query;
+    if (!kv_exchange_begin_query(exchange, &form, request->query, &query))
+        return;
+    if (read_query(&reading, exchange->here, &query) != 0)
         kv_exchange_refuse(exchange, (struct kv_answer){.status = reading.status}, "%s",
                            reading.error.text);
     else

@@ -113,6 +113,16 @@ void kv_exchange_refuse_unready(struct kv_exchange *exchange)
                        kv_http_is_draining(exchange->here) ? "shutting down" : "starting");
 }
 
+bool kv_exchange_begin_query(struct kv_exchange *exchange, const struct kv_query_form *form,
+                             struct kv_slice text, struct kv_query *query)
+{
+    if (kv_query_begin(query, form, text, &exchange->here->decoded) == 0)
+        return true;
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 507},
+                       "there is no memory to read the query");
+    return false;
+}
+
 void kv_exchange_send(struct kv_exchange *exchange, struct kv_command *command,
                       kv_command_finished_fn finished)
 {

@@ -13,6 +13,7 @@
 #include "http/answer.h"
 #include "http/context.h"
 #include "http/request.h"
+#include "wire/query.h"
 
 struct kv_exchange;
 
@@ -97,6 +98,11 @@ void kv_exchange_refuse(struct kv_exchange *exchange, struct kv_answer answer, c
 
 /* Answers that the server is starting, or shutting down. */
 void kv_exchange_refuse_unready(struct kv_exchange *exchange);
+
+/* Begins to read a query, whose parameters are decoded into `here->decoded`. Returns: false if
+ * there is no memory; then it has answered. */
+bool kv_exchange_begin_query(struct kv_exchange *exchange, const struct kv_query_form *form,
+                             struct kv_slice text, struct kv_query *query);
 
 /* Sends a command on behalf of the exchange, which becomes its owner. */
 void kv_exchange_send(struct kv_exchange *exchange, struct kv_command *command,

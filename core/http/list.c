@@ -77,16 +77,12 @@ static int read_parameter(int which, struct kv_slice value, struct listing *list
 }
 
 /* Returns: 0, or -1 and *reterr. */
-static int read_listing(struct kv_slice text, struct kv_buffer *decoded, struct listing *ret,
-                        struct kv_error *reterr)
+static int read_listing(struct kv_query *query, struct listing *ret, struct kv_error *reterr)
 {
-    struct kv_query query;
     struct kv_slice value;
     int which;
     *ret = (struct listing){.limit = USUAL_LIMIT};
-    if (kv_query_begin(&query, &form, text, decoded) != 0)
-        return kv_error_set(reterr, "there is no memory to read the query");
-    while ((which = kv_query_next(&query, &value, reterr)) >= 0)
+    while ((which = kv_query_next(query, &value, reterr)) >= 0)
         if (read_parameter(which, value, ret, reterr) != 0)
             return -1;
     if (which == KV_QUERY_END && ret->counts && (ret->given & ~(1u << PREFIX | 1u << COUNT)) != 0)
@@ -245,9 +241,12 @@ static void send_listing(struct kv_exchange *exchange, const struct listing *lis
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)
 {
     size_t most = exchange->here->config->limits.max_key_bytes;
+    struct kv_query query;
     struct listing listing;
     struct kv_error error;
-    if (read_listing(request->query, &exchange->here->decoded, &listing, &error) != 0)
+    if (!kv_exchange_begin_query(exchange, &form, request->query, &query))
+        return;
+    if (read_listing(&query, &listing, &error) != 0)
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 400, .is_of_now = true}, "%s",
                            error.text);
     else if (listing.prefix.len > most || listing.delimiter.len > most)

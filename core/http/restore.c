@@ -40,16 +40,13 @@ static enum kv_upload_action action_of(const struct kv_request *request)
 }
 
 /* Returns: 0, or -1 and *reterr. */
-static int read_query(const struct kv_request *request, bool has_offset, struct kv_buffer *decoded,
-                      uint64_t *ret_offset, struct kv_error *reterr)
+static int read_offset(struct kv_query *query, bool has_offset, uint64_t *ret_offset,
+                       struct kv_error *reterr)
 {
-    struct kv_query query;
     struct kv_slice value;
     int which;
     bool is_given = false;
-    if (kv_query_begin(&query, has_offset ? &form : &no_form, request->query, decoded) != 0)
-        return kv_error_set(reterr, "there is no memory to read the query");
-    while ((which = kv_query_next(&query, &value, reterr)) >= 0) {
+    while ((which = kv_query_next(query, &value, reterr)) >= 0) {
         if (kv_query_read_number(names[0], value, 0, INT64_MAX, ret_offset, reterr) != 0)
             return -1;
         is_given = true;
@@ -68,8 +65,9 @@ static void on_done(void *owner, const struct kv_upload_outcome *outcome)
     struct kv_buffer text = {0};
     waiting->is_under_way = false;
     if (outcome->status != 200) {
-        kv_exchange_refuse(exchange, (struct kv_answer){.status = outcome->status}, "%s",
-                           outcome->why.text);
+        const struct kv_answer refusal = {.status = outcome->status,
+                                          .retry_after_s = outcome->status == 503 ? RETRY_S : 0};
+        kv_exchange_refuse(exchange, refusal, "%s", outcome->why.text);
         return;
     }
     if (waiting->action == KV_UPLOAD_APPEND)
@@ -92,11 +90,23 @@ static void start(struct kv_exchange *exchange, const struct kv_upload_request *
                            "another request for this path is under way");
 }
 
+static void serve_query(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    struct kv_upload_request upload = {.action = action_of(request), .bytes = request->body};
+    bool has_offset = upload.action == KV_UPLOAD_APPEND;
+    struct kv_query query;
+    struct kv_error error;
+    if (!kv_exchange_begin_query(exchange, has_offset ? &form : &no_form, request->query, &query))
+        return;
+    if (read_offset(&query, has_offset, &upload.offset, &error) == 0)
+        start(exchange, &upload);
+    else
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400}, "%s", error.text);
+}
+
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)
 {
     struct kv_http_context *here = exchange->here;
-    struct kv_upload_request upload = {.action = action_of(request), .bytes = request->body};
-    struct kv_error error;
     const char *why = kv_uploads_impossible(here->uploads);
     if (!kv_http_is_ready(here))
         kv_exchange_refuse_unready(exchange);
@@ -105,11 +115,8 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
     else if (request->body.len > LONGEST_PART)
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 413},
                            "a part of a backup has at most %d bytes", LONGEST_PART);
-    else if (read_query(request, upload.action == KV_UPLOAD_APPEND, &here->decoded, &upload.offset,
-                        &error) != 0)
-        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400}, "%s", error.text);
     else
-        start(exchange, &upload);
+        serve_query(exchange, request);
 }
 
 const struct kv_resource kv_resource_restore = {.path = {"/admin/restore", 14},

@@ -24,11 +24,11 @@ except ImportError as missing:
     sys.exit(77)
 
 # Statuses that need a failing server, or another store; other tests cover these.
-UNSEEN = {"503", "507"}
+UNSEEN = {"500", "503", "507"}
 UNSEEN_AT = {("/storage", "get", "409"), ("/admin/cluster", "get", "200"),
              ("/admin/restore", "put", "200"), ("/admin/restore", "put", "400"), ("/admin/restore", "put", "413"),
              ("/admin/restore", "post", "200"), ("/admin/restore", "post", "400"),
-             ("/admin/restore", "delete", "200")}
+             ("/admin/restore", "delete", "200"), ("/admin/restore", "delete", "400")}
 UNSEEN_MESSAGES = {"ended", "expiring"}
 NOT_COUNTED = {"/healthz", "/readyz"}  # for rates
 

@@ -45,8 +45,25 @@ def make_backup(state):
 BACKUP = make_backup(NEW)
 
 
-def start_old(more=""):
-    server = Server(more, store=STORE, options=OPTIONS)
+class OnFaultyDisk(Server):
+    """Its store is on a disk that is full, or broken, while a file says so (support/faults/disk_faults.c)."""
+
+    def spawn(self, command):
+        self.disk = os.path.join(os.path.realpath(self.folder.name), "disk")
+        library = os.path.join(os.path.dirname(os.environ["KV_SERVER_PROGRAM"]), "tests/kv_disk_faults.so")
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        environment = dict(os.environ, LD_PRELOAD=library, KV_DISK_ROOT=self.disk, ASAN_OPTIONS=sanitizer)
+        return subprocess.Popen(command, stderr=self.log, env=environment)
+
+    def begin(self, state):
+        self.write(f"disk.{state}", "")
+
+    def end_state(self, state):
+        os.remove(f"{self.disk}.{state}")
+
+
+def start_old(more="", kind=Server, options=OPTIONS):
+    server = kind(more, store=STORE, options=options)
     messages = [{"type": "set", "payload": {"key": key, "value": value}} for key, value in OLD.items()]
     status, _, _ = server.request("POST", "/batch", json.dumps(messages), headers_of(more))
     expect(status, 200)
@@ -217,6 +234,59 @@ def test_faults(report):
         expect(server.request("PUT", PATH + "?offset=0", b"x", dict(headers, Origin="https://evil.example"))[0], 403)
         server.end()
 
+    def expect_failure(server, status, text):
+        got, body = finish(server)
+        expect(got, status)
+        assert text in body["error"], body
+
+    def unusable_files():
+        server = start_old()
+        path = os.path.join(server.folder.name, "store")
+        os.mkdir(path + ".upload")
+        expect(server.request("PUT", PATH + "?offset=0", b"x")[0], 500)
+        expect_failure(server, 500, "directory")
+        os.rmdir(path + ".upload")
+        upload(server, BACKUP)
+        os.makedirs(path + ".restore/occupied")
+        expect_failure(server, 500, path + ".upload")
+        shutil.rmtree(path + ".restore")
+        expect(finish(server), (200, {"waits": True}))
+        server.end()
+
+    def faulty_disk():
+        server = start_old(kind=OnFaultyDisk, options=OPTIONS.replace("%folder/", "%folder/disk/"))
+        server.begin("full")
+        status, _, body = server.request("PUT", PATH + "?offset=0", BACKUP[:1000])
+        expect(status, 507)
+        assert "No space left on device" in json.loads(body)["error"], body
+        server.end_state("full")
+        upload(server, BACKUP)
+        server.begin("broken")
+        expect_failure(server, 500, "Input/output error")
+        server.end_state("broken")
+        expect_failure(server, 409, "nothing has been uploaded")
+        upload(server, BACKUP)
+        expect(finish(server), (200, {"waits": True}))
+        server.end()
+
+    def of_old_abi():
+        server = Server(store="dated", options="path: '%folder/store'", modules=os.path.join(
+            os.path.dirname(os.environ["KV_SERVER_PROGRAM"]), "modules-test"))
+        status, _, body = server.request("PUT", PATH + "?offset=0", BACKUP[:1000])
+        expect(status, 409)
+        assert "module ABI" in json.loads(body)["error"], body
+        server.end_process()
+        os.mkdir(os.path.join(server.folder.name, "store"))
+        backup = server.write("store.restore", "")
+        for arguments in [], ["--restore", backup]:
+            result = server.run(*arguments)
+            expect(result.returncode, 1)
+            assert "store/dated can neither be exported nor have a backup restored" in result.stderr.decode(), result
+        server.folder.cleanup()
+
+    report.check("files that the server cannot use are its own failure", unusable_files)
+    report.check("so is a disk that is full or broken, and what was not synced is not taken", faulty_disk)
+    report.check("a store that cannot be opened to read is refused at once", of_old_abi)
     report.check("a backup that cannot be restored is put away, and the store stays", put_back)
     report.check("a second server takes nothing from the first", of_another)
     report.check("a store that cannot be replaced says so", impossible)
@@ -352,11 +422,25 @@ def test_states(report):
     check("so it is if it had just been begun", NEW, ["replaced"],
           store=None, restore=BACKUP, restoring=b"", replaced="old")
     check("and if there was none before", NEW, [], store="part", restore=BACKUP, restoring=b"")
-    check("the new store is whole: it stays", NEW, ["replaced"], store="new", restore=BACKUP, replaced="old")
+    check("the new store is whole: it stays", NEW, ["replaced"],
+          store="new", restore=BACKUP, restored=b"", replaced="old")
+    check("and the mark that says so goes, also alone", NEW, ["replaced"], store="new", restored=b"", replaced="old")
+    check("the mark does not stand for a store that is missing", NEW, ["replaced"],
+          store=None, restore=BACKUP, restored=b"", replaced="old")
+    check("nor for one that is being made", NEW, ["replaced"],
+          store="part", restore=BACKUP, restored=b"", restoring=b"", replaced="old")
     check("a backup that cannot be restored: the old store comes back", OLD, ["refused"],
           store=None, restore=b"no backup\n", replaced="old")
     check("so it does after a part was made", OLD, ["refused"],
           store="part", restore=b"no backup\n", restoring=b"", replaced="old")
+
+    def tried_again():
+        """A refused backup gets the name of one that waits; an earlier restore has replaced another store."""
+        place.lay("old", restore=BACKUP, replaced="part")
+        place.expect_served(NEW, "replaced")
+        shutil.rmtree(place.path)
+        os.rename(place.path + ".replaced", place.path)
+        place.expect_served(OLD)
 
     def taken_away():
         place.lay(None, replaced="old")
@@ -380,6 +464,7 @@ def test_states(report):
         assert "start the server" in place.expect_refusal("--export", names=[".restore"])
         place.expect_served(NEW, "replaced")
 
+    report.check("a backup that waits again is restored, and the store that it replaces is kept", tried_again)
     report.check("a store that was replaced is not forgotten when the backup is taken away", taken_away)
     report.check("nothing else is loaded while a backup waits", others)
     report.check("what is half made is not exported", half_made)
