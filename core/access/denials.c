@@ -66,13 +66,15 @@ void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
     kv_buffer_fini(&line);
 }
 
-void kv_denials_log_token(struct kv_denials *denials, const char *part, const char *why)
+void kv_denials_log_token(struct kv_denials *denials, const char *part, const char *address,
+                          const char *why)
 {
     uint32_t n_omitted;
     if (!may_log(denials, KV_DENIED_BAD_TOKEN, &n_omitted))
         return;
     tell_omitted(n_omitted);
-    kv_log(KV_LOG_WARN, "access", "%s: a token was refused: %s", part, why);
+    kv_log(KV_LOG_WARN, "access", "%s: a token was refused%s%s: %s", part,
+           address != NULL ? ", from " : "", address != NULL ? address : "", why);
 }
 
 void kv_denials_log_excess(struct kv_denials *denials, const char *why)

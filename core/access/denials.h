@@ -39,8 +39,10 @@ void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
                     const struct kv_principal *principal, const char *action, struct kv_slice key,
                     const char *why);
 
-/* Logs a refused token. part: the part of the program that refused it ("http", "websocket"). */
-void kv_denials_log_token(struct kv_denials *denials, const char *part, const char *why);
+/* Logs a refused token. part: the part of the program that refused it ("http", "websocket").
+ * address: of the client; NULL if it has none. */
+void kv_denials_log_token(struct kv_denials *denials, const char *part, const char *address,
+                          const char *why);
 
 /* Logs a request or a connection beyond its rate. */
 void kv_denials_log_excess(struct kv_denials *denials, const char *why);

@@ -1,6 +1,7 @@
 /* Existing connections keep their certificates; later handshakes use the new files. */
 #include "daemon/certificates.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -73,4 +74,21 @@ void kv_certificates_look(const struct kv_server *server)
         if (server->tls[i] != NULL &&
             kv_tls_is_due(server->tls[i], kv_clock_now_ms(&kv_clock_boot)))
             read_again(server, i);
+}
+
+void kv_certificates_collect(const struct kv_server *server, struct kv_metrics_text *text)
+{
+    static const struct kv_metric metric = {
+        "kvserver_certificate_expiry_time_seconds", KV_METRIC_GAUGE, "seconds",
+        "When the first of the certificates of an address expires, as seconds since 1970"};
+    if (!kv_certificates_are_watched(server))
+        return;
+    kv_metrics_begin(text, &metric);
+    for (size_t i = 0; i < server->config->n_listen; i++) {
+        char address[32];
+        snprintf(address, sizeof(address), "listen[%zu]", i);
+        if (server->tls[i] != NULL)
+            kv_metrics_sample(text, (struct kv_labels){{{"address", address}}},
+                              (uint64_t)kv_tls_ends_at(server->tls[i]));
+    }
 }

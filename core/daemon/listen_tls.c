@@ -130,16 +130,15 @@ struct kv_tls *kv_listen_tls_open(const struct kv_config *config, size_t i)
 bool kv_listen_tls_ends_soon(const struct kv_config *config, size_t i, const struct kv_tls *tls,
                              struct kv_error *ret_text)
 {
-    size_t which;
     char date[32] = "";
     struct tm parts;
     time_t now = time(NULL);
-    time_t ends_at = (time_t)kv_tls_ends_at(tls, &which);
+    time_t ends_at = (time_t)kv_tls_ends_at(tls);
     if (ends_at - now > SOON_S || gmtime_r(&ends_at, &parts) == NULL)
         return false;
     strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &parts);
     kv_error_set(ret_text, "listen[%zu].tls: %s: the certificate %s on %s", i,
-                 config->listen[i].tls.certificates[which].cert,
+                 config->listen[i].tls.certificates[kv_tls_ends_first(tls)].cert,
                  ends_at <= now ? "expired" : "expires", date);
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log_writer.h"
+#include "daemon/certificates.h"
 #include "script/metrics.h"
 
 enum {
@@ -95,6 +96,11 @@ static void collect_net(void *context, struct kv_metrics_text *text)
     kv_net_collect(context, text);
 }
 
+static void collect_certificates(void *context, struct kv_metrics_text *text)
+{
+    kv_certificates_collect(context, text);
+}
+
 static void collect_access(void *context, struct kv_metrics_text *text)
 {
     kv_denials_collect(context, text);
@@ -136,6 +142,7 @@ void kv_server_add_metrics(struct kv_server *server)
     kv_metrics_add(metrics, collect_process, server);
     kv_metrics_add(metrics, collect_loops, server);
     kv_metrics_add(metrics, collect_net, server->net);
+    kv_metrics_add(metrics, collect_certificates, server);
     kv_metrics_add(metrics, collect_access, kv_access_denials(server->access));
     kv_metrics_add(metrics, collect_http, server->http);
     kv_metrics_add(metrics, collect_ws, server->ws);

@@ -171,6 +171,14 @@ static bool join(struct kv_exchange *exchange, struct kv_principal *principal)
     return may_join;
 }
 
+static void log_refusal(const struct kv_exchange *exchange, const char *why)
+{
+    struct kv_address_text address;
+    bool has_address = kv_client_address(exchange->client, &address);
+    kv_denials_log_token(exchange->here->access->denials, "http", has_address ? address.text : NULL,
+                         why);
+}
+
 /* bad: as found. */
 static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice token, const char *bad)
 {
@@ -182,7 +190,7 @@ static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice toke
     if (bad != NULL)
         kv_error_set(&error, "%s", bad);
     kv_client_identify(exchange->client, &kv_principal_nobody);
-    kv_denials_log_token(exchange->here->access->denials, "http", error.text);
+    log_refusal(exchange, error.text);
     kv_exchange_refuse(exchange,
                        (struct kv_answer){.status = 401, .challenge = KV_CHALLENGE_BAD_TOKEN}, "%s",
                        error.text);

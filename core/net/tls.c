@@ -15,6 +15,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -51,7 +52,7 @@ struct kv_tls {
     struct stamp *stamps;
     size_t n_stamps;
     int64_t read_ms;
-    int64_t ends_at;
+    _Atomic int64_t ends_at;
     size_t ends_first;
 };
 
@@ -371,7 +372,7 @@ int kv_tls_reload(struct kv_tls *tls, int64_t now_ms, struct kv_tls_fault *ret_f
     SSL_CTX *loaded = load_contexts(tls->config, &contexts, ret_fault);
     if (loaded == NULL)
         return -1;
-    tls->ends_at = contexts->ends_at;
+    atomic_store_explicit(&tls->ends_at, contexts->ends_at, memory_order_relaxed);
     tls->ends_first = contexts->ends_first;
     pthread_mutex_lock(&tls->lock);
     SSL_CTX *old = tls->current;
@@ -407,10 +408,14 @@ void kv_tls_destroy(struct kv_tls *tls)
     free(tls);
 }
 
-int64_t kv_tls_ends_at(const struct kv_tls *tls, size_t *ret_which)
+int64_t kv_tls_ends_at(const struct kv_tls *tls)
 {
-    *ret_which = tls->ends_first;
-    return tls->ends_at;
+    return atomic_load_explicit(&tls->ends_at, memory_order_relaxed);
+}
+
+size_t kv_tls_ends_first(const struct kv_tls *tls)
+{
+    return tls->ends_first;
 }
 
 SSL_CTX *kv_tls_fetch(struct kv_tls *tls)

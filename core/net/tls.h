@@ -64,9 +64,11 @@ bool kv_tls_is_due(const struct kv_tls *tls, int64_t now_ms);
  * changed, until the files change again. */
 int kv_tls_reload(struct kv_tls *tls, int64_t now_ms, struct kv_tls_fault *ret_fault);
 
-/* The earliest expiry of the certificates, in seconds since 1970; *ret_which: the index of that
- * certificate. */
-int64_t kv_tls_ends_at(const struct kv_tls *tls, size_t *ret_which);
+/* The earliest expiry of the certificates, in seconds since 1970. Threads: any. */
+int64_t kv_tls_ends_at(const struct kv_tls *tls);
+
+/* The index of the certificate that expires first. Threads: as for kv_tls_reload(). */
+size_t kv_tls_ends_first(const struct kv_tls *tls);
 
 /* The context for a handshake. Owns: the caller, by SSL_CTX_free(). */
 struct ssl_ctx_st *kv_tls_fetch(struct kv_tls *tls);

@@ -144,6 +144,14 @@ static struct kv_principal *authenticate(const struct kv_session *session, struc
     return NULL;
 }
 
+static void log_refusal(const struct kv_session *session, const char *why)
+{
+    struct kv_address_text address;
+    bool has_address = kv_client_address(session->client, &address);
+    kv_denials_log_token(session->here->access->denials, "websocket",
+                         has_address ? address.text : NULL, why);
+}
+
 void kv_identity_take_token(struct kv_session *session, struct kv_slice token, struct kv_slice id)
 {
     struct kv_error error;
@@ -153,7 +161,7 @@ void kv_identity_take_token(struct kv_session *session, struct kv_slice token, s
     }
     struct kv_principal *principal = authenticate(session, token, &error);
     if (principal == NULL) {
-        kv_denials_log_token(session->here->access->denials, "websocket", error.text);
+        log_refusal(session, error.text);
         kv_answer_error(session, id, 401, error.text);
         identify(session, &kv_principal_nobody);
         return;

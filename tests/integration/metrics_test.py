@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
@@ -172,6 +173,10 @@ def test_figures(report, server):
         assert metrics.value("kvserver_connections_accepted_total") > 10
         assert metrics.value("kvserver_connection_memory_limit_bytes") > 0
 
+    def certificates():
+        days = (read(server)[0].value("kvserver_certificate_expiry_time_seconds", address="listen[1]") - time.time()) / 86400
+        assert 29 < days <= 30, days
+
     def keys_are_secret():
         server.request("PUT", "/storage/a-secret-key", '{"value":"a-secret-value"}')
         server.request("GET", "/storage?prefix=a-secret")
@@ -184,6 +189,7 @@ def test_figures(report, server):
                        ("hooks count", hooks), ("sinks count", sinks),
                        ("connections count", connections),
                        ("bytes count by transport", traffic),
+                       ("the expiry of certificates is told", certificates),
                        ("no key and no value is revealed", keys_are_secret)):
         report.check(name, test)
 
@@ -220,10 +226,17 @@ def test_monitoring(report, server, durable, shared):
     report.check("alerts and dashboard name metrics that there are", names)
 
 
+def make_certificate(server):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "30", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.pem"],
+                   cwd=server.folder.name, check=True, capture_output=True)
+
+
 def main():
     files = {"hook.lua": HOOK}
     server = Server(files=files, more="threads: 2\nscripts: [{file: hook.lua}]\n"
-                    "sinks: [{module: file, options: {path: events}}]\n")
+                    "sinks: [{module: file, options: {path: events}}]\n", before=make_certificate,
+                    also=", {host: 127.0.0.1, port: 0, tls: {cert: server.pem, key: server.key}}")
     durable = Server(store="lmdb", options="path: store, map_size: 64MiB")
     shared = Server(store="remote", modules=os.path.join(os.path.dirname(os.environ["KV_SERVER_PROGRAM"]), "modules-test"))
     report = Report()
