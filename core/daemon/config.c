@@ -187,7 +187,7 @@ static const struct kv_option_value *check(struct kv_conf *conf)
     const struct kv_conf_block block = {
         .node = kv_conf_root(conf),
         .path = "",
-        .options = config_options,
+        .options = kv_config_options,
         .n_options = N_CONFIG,
         .option_size = sizeof(struct kv_option),
     };

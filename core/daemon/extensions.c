@@ -149,7 +149,7 @@ static void read_script(struct kv_config *config, size_t i, const struct kv_opti
     const struct kv_option_value *limits = kv_given_field(entry, SCRIPT_LIMITS);
     const char *file = kv_given_field(entry, SCRIPT_FILE)->string.bytes;
     owned->at = kv_conf_node_find(kv_conf_node_child(kv_given_node(config, "scripts"), i),
-                                  script_fields[SCRIPT_FILE].name);
+                                  kv_script_fields[SCRIPT_FILE].name);
     owned->prefixes = read_prefixes(kv_given_field(entry, SCRIPT_PREFIXES));
     snprintf(owned->name, sizeof(owned->name), "script/%s", base_name(file));
     config->scripts[i] = (struct kv_script_config){

@@ -255,8 +255,8 @@ void kv_modules_read_entry(struct kv_config *config, enum kv_module_kind kind, c
         .node = options,
         .at = named == NULL ? entry : named,
         .path = path,
-        .outer = is_sink ? sink_fields : module_fields,
-        .n_outer = is_sink ? KV_COUNT(sink_fields) : KV_COUNT(module_fields),
+        .outer = is_sink ? kv_sink_fields : kv_module_fields,
+        .n_outer = is_sink ? KV_COUNT(kv_sink_fields) : KV_COUNT(kv_module_fields),
     };
     if (*name != '\0' || (named != NULL && !kv_conf_node_is_empty(named) &&
                           !kv_conf_node_is_faulty(named))) /* otherwise it is noted as missing */

@@ -55,8 +55,9 @@ static void print_sink(const struct kv_config *config, size_t i, struct kv_conf_
     const struct kv_option_value *entry = &config->values[CONFIG_SINKS].list.items[i];
     kv_buffer_printf(printer->out, "  - module: %s\n", sink->module.module->identity->name);
     print_module_options(&sink->module, "options", 4, printer);
-    for (size_t k = SINK_PREFIXES; k < KV_COUNT(sink_fields); k++)
-        print_option(printer, &sink_fields[k], given(config, "sinks", i), &entry->list.items[k], 4);
+    for (size_t k = SINK_PREFIXES; k < KV_COUNT(kv_sink_fields); k++)
+        print_option(printer, &kv_sink_fields[k], given(config, "sinks", i), &entry->list.items[k],
+                     4);
 }
 
 static void print_sinks(const struct kv_config *config, struct kv_conf_printer *printer)
@@ -89,11 +90,11 @@ static void print_script(const struct kv_config *config, size_t i, struct kv_con
 {
     const struct kv_option_value *entry = &config->values[CONFIG_SCRIPTS].list.items[i];
     size_t at = printer->out->len;
-    for (size_t k = 0; k < KV_COUNT(script_fields); k++) {
+    for (size_t k = 0; k < KV_COUNT(kv_script_fields); k++) {
         if (k == SCRIPT_OPTIONS)
             print_script_options(config, i, printer);
         else
-            print_option(printer, &script_fields[k], given(config, "scripts", i),
+            print_option(printer, &kv_script_fields[k], given(config, "scripts", i),
                          &entry->list.items[k], 4);
     }
     printer->out->bytes[at + 2] = '-'; /* before the first of its lines */
@@ -114,10 +115,10 @@ static void print_address(const struct kv_config *config, size_t i, struct kv_co
     size_t at = printer->out->len;
     for (int k = is_unix ? LISTEN_UNIX : LISTEN_HOST; k <= (is_unix ? LISTEN_MODE : LISTEN_PORT);
          k++)
-        print_option(printer, &listen_fields[k], given(config, "listen", i), &entry->list.items[k],
-                     4);
+        print_option(printer, &kv_listen_fields[k], given(config, "listen", i),
+                     &entry->list.items[k], 4);
     if (config->listen[i].tls.is_given)
-        print_option(printer, &listen_fields[LISTEN_TLS], given(config, "listen", i),
+        print_option(printer, &kv_listen_fields[LISTEN_TLS], given(config, "listen", i),
                      &entry->list.items[LISTEN_TLS], 4);
     printer->out->bytes[at + 2] = '-'; /* before the first of its lines */
 }
@@ -144,7 +145,7 @@ void kv_config_print(const struct kv_config *config, struct kv_conf_printer *pri
             print_scripts(config, printer);
         else if (i != CONFIG_ACCESS ||
                  config->values[i].is_given) /* an empty one denies everything */
-            print_option(printer, &config_options[i], kv_conf_root(config->conf),
+            print_option(printer, &kv_config_options[i], kv_conf_root(config->conf),
                          &config->values[i], 0);
     }
 }

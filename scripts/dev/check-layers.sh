@@ -91,7 +91,7 @@ done
 
 # The core names no module, except in the daemon's defaults ("memory" is also a controller of cgroups).
 names="$(find modules -mindepth 2 -maxdepth 2 -type d -printf '%f|' | sed 's/|$//')"
-if grep -rnE "\"($names)\"" core --include='*.[ch]' | grep -vE '^core/daemon/(schema\.h|machine_memory\.c)'; then
+if grep -rnE "\"($names)\"" core --include='*.[ch]' | grep -vE '^core/daemon/(schema\.[ch]|machine_memory\.c)'; then
     complain "the core names a module (above)"
 fi
 
