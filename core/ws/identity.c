@@ -125,22 +125,18 @@ void kv_identity_end(struct kv_session *session)
     kv_timer_stop(session->here->loop, &session->identity_timer);
 }
 
-/* Returns: the principal to act as; NULL and *reterr if the token is not acceptable. */
+/* Returns: the principal of the token; NULL and *reterr if it is not acceptable. */
 static struct kv_principal *authenticate(const struct kv_session *session, struct kv_slice token,
                                          struct kv_error *reterr)
 {
     const struct kv_principal *before = principal_of(session);
     struct kv_principal *principal =
         kv_access_authenticate(session->here->access, token, wall_ms() / 1000, reterr);
-    struct kv_excess excess = {"the token is for another client than this connection", 0};
-    if (principal == NULL)
-        return NULL;
-    bool is_fitting =
-        !kv_principal_is_identified(before) || kv_principal_is_same(principal, before);
-    if (is_fitting && kv_client_may_join(session->client, principal, &excess))
+    if (principal == NULL || !kv_principal_is_identified(before) ||
+        kv_principal_is_same(principal, before))
         return principal;
     kv_principal_unref(principal);
-    kv_error_set(reterr, "%s", excess.why);
+    kv_error_set(reterr, "the token is for another client than this connection");
     return NULL;
 }
 
@@ -150,6 +146,18 @@ static void log_refusal(const struct kv_session *session, const char *why)
     bool has_address = kv_client_address(session->client, &address);
     kv_denials_log_token(session->here->access->denials, "websocket",
                          has_address ? address.text : NULL, why);
+}
+
+/* The token is good, but may have too many connections. */
+static void join(struct kv_session *session, struct kv_principal *principal, struct kv_slice id)
+{
+    struct kv_excess excess;
+    bool may_join = kv_client_may_join(session->client, principal, &excess);
+    if (may_join)
+        kv_answer_done(session, id);
+    else
+        kv_answer_error(session, id, 429, excess.why);
+    identify(session, may_join ? principal : &kv_principal_nobody);
 }
 
 void kv_identity_take_token(struct kv_session *session, struct kv_slice token, struct kv_slice id)
@@ -166,8 +174,7 @@ void kv_identity_take_token(struct kv_session *session, struct kv_slice token, s
         identify(session, &kv_principal_nobody);
         return;
     }
-    kv_answer_done(session, id);
-    identify(session, principal);
+    join(session, principal, id);
     kv_principal_unref(principal);
 }
 

@@ -404,6 +404,28 @@ static void connections_of_a_token_are_limited(void **state)
     stop();
 }
 
+static void auth_beyond_the_connections_of_a_token_is_no_bad_token(void **state)
+{
+    struct kv_test_ws first, second;
+    struct kv_test_frame frame;
+    (void)state;
+    start("limits: {connections_per_token: 1}\n");
+    kv_test_ws_open_with(&first, server.port, BOTH);
+    kv_test_ws_open(&second, server.port);
+    kv_test_ws_send_text(
+        &second, "{\"type\":\"auth\",\"id\":9,\"payload\":{\"token\":\"both-token-1234567890\"}}");
+    assert_true(kv_test_ws_receive(&second, &frame));
+    assert_non_null(
+        memmem(frame.payload.bytes, frame.payload.len, "too many connections with this token", 36));
+    assert_non_null(memmem(frame.payload.bytes, frame.payload.len, "\"status\":429", 12));
+    assert_int_equal(ask(EVERY, "GET", "/metrics", NULL), 200);
+    kv_test_expect_part(response.body.bytes,
+                        "kvserver_access_failures_total{cause=\"bad_token\"} 0\n");
+    kv_test_ws_close(&first);
+    kv_test_ws_close(&second);
+    stop();
+}
+
 static void metrics_count_denials(void **state)
 {
     (void)state;
@@ -464,6 +486,7 @@ int main(void)
         cmocka_unit_test(items_of_a_batch_count_each),
         cmocka_unit_test(new_connections_from_an_address_are_limited),
         cmocka_unit_test(connections_of_a_token_are_limited),
+        cmocka_unit_test(auth_beyond_the_connections_of_a_token_is_no_bad_token),
         cmocka_unit_test(metrics_count_denials),
         cmocka_unit_test(faults_of_the_rates_are_reported),
     };
