@@ -21,6 +21,7 @@ N_KEYS = 12
 N_WRITERS = 4
 N_WRITES = 25  # of a writer to a key
 LEASE_S = 1
+END_S = 1.5  # each lease may take half a second
 CONNECTED_S = 8  # longer than the TTL of a key that its connection holds
 
 # The list under seen/ has the states that it sees of a key, in that order.
@@ -327,6 +328,45 @@ class Tests:
         for server in (bare, next_one):
             server.end()
 
+    def log_trimmed_to_nothing(self):
+        """The cursor moves over what is missed: so the next server does not miss it again."""
+        first, = self.servers(1)
+        expect(put(first, "load/0", "before")[0], 202)
+        wait_for(lambda: events_of([first], "load/")[0], "it is not seen")
+        first.end_process()
+        bare = self.server(has_observers=False)
+        expect(put(bare, "load/0", "missed")[0], 202)
+        for node in getattr(self.redis, "nodes", [self.redis]):
+            for key in re.findall(r"kv\d+\{\d+\}s\r", node.ask(f"KEYS kv{self.n_stores}{{*}}s")):
+                node.ask("DEL", key.strip())
+        next_one = self.server()
+        wait_for(lambda: metric(next_one, "kvserver_store_gaps_total") == 1, "the gap is not counted")
+        wait_for(lambda: all(each["behind"] == 0 for each in partitions(next_one)), "it stays behind")
+        next_one.end_process()
+        last = self.server()
+        self.await_leases([last])
+        expect(put(bare, "load/0", "end")[0], 202)
+        wait_for(lambda: [event["value"] for event in events_of([last], "load/")[0]] == ["end"], "it does not go on")
+        expect(metric(last, "kvserver_store_gaps_total"), 0)
+        for server in (bare, last):
+            server.end()
+
+    def leases_left_at_once(self):
+        """A Redis that hangs does not delay the end of a server for each partition."""
+        server, = self.servers(1)
+        nodes = getattr(self.redis, "nodes", [self.redis])
+        for node in nodes:
+            node.stop()
+        begin = time.monotonic()
+        try:
+            server.end_process()
+            took = time.monotonic() - begin
+        finally:
+            for node in nodes:
+                node.go_on()
+        print(f"#   it ended within {took:.2f} s", flush=True)
+        assert took < END_S, f"it ended after {took:.1f} s"
+
     def hooks_that_lead_to_hooks(self):
         """The limit of depth holds wherever the next hook runs."""
         servers = self.servers(2, script=LOOPING, prefix="loop/")
@@ -400,6 +440,8 @@ def main():
                 ("operators see which server has the lease, and how far its hooks and sinks are",
                  tests.operators_see_the_holder),
                 ("what is no longer in the log is missed, and that is told", tests.trimmed_log),
+                ("what is missed as the log has nothing is missed once", tests.log_trimmed_to_nothing),
+                ("all leases are left at once", tests.leases_left_at_once),
                 ("hooks that lead to hooks end at the limit of depth", tests.hooks_that_lead_to_hooks),
                 ("imports are not seen", tests.imports),
                 ("a key expires for hooks when the server that set it is dead", tests.timers_of_the_dead),

@@ -397,14 +397,23 @@ static void close_shard(struct shard *shard)
     free(shard->store);
 }
 
+/* All at once: each leaves its lease. */
+static void stop_threads(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->n_shards; i++)
+        if (cluster->shards[i].has_begun)
+            worker_end(cluster->shards[i].store);
+    for (uint32_t i = 0; i < cluster->n_shards; i++)
+        if (cluster->shards[i].has_begun)
+            worker_join(cluster->shards[i].store);
+}
+
 void cluster_close(struct kv_store *store)
 {
     struct cluster *cluster = store->cluster;
     if (cluster == NULL)
         return;
-    for (uint32_t i = 0; i < cluster->n_shards; i++)
-        if (cluster->shards[i].has_begun)
-            worker_stop(cluster->shards[i].store);
+    stop_threads(cluster);
     pthread_mutex_lock(&cluster->lock);
     cluster->is_closing = true;
     telling_alert(cluster);

@@ -117,7 +117,16 @@ static void set_claim(struct lease *lease, uint64_t claim, uint64_t cursor)
     lease->settled = cursor;
     lease->shown = cursor;
     lease->next = 0;
+    lease->gap_at = lease->gap_to = 0;
     pthread_mutex_unlock(&lease->lock);
+}
+
+/* Under the lock. Whoever has taken all before a gap has no change to take in it: otherwise the
+ * cursor would stay before it until the next change, and the next server would find it again. */
+static void pass_gap(struct lease *lease)
+{
+    if (lease->settled >= lease->gap_at && lease->settled < lease->gap_to)
+        lease->settled = lease->gap_to;
 }
 
 /* They had taken all at the time of the cursor's change at the latest, by Redis's clock. */
@@ -257,12 +266,18 @@ void lease_write_reading(const struct kv_store *store, const struct job *job, st
 
 static void skip_gap(struct kv_store *store, uint64_t revision)
 {
+    struct lease *lease = &store->lease;
     log_line(store, KV_LOG_ERROR,
              "hooks and sinks have missed changes, which are no longer in the log of Redis "
              "(`log_entries`); between revisions",
-             store->lease.shown, revision);
-    store->lease.n_gaps++;
-    store->lease.shown = revision;
+             lease->shown, revision);
+    lease->n_gaps++;
+    pthread_mutex_lock(&lease->lock);
+    lease->gap_at = lease->shown;
+    lease->gap_to = revision;
+    pass_gap(lease);
+    pthread_mutex_unlock(&lease->lock);
+    lease->shown = revision;
 }
 
 /* An expiry that a command meets is not the command's own change. */
@@ -383,6 +398,7 @@ void lease_settle(struct kv_store *store, uint64_t claim, uint64_t revision)
     pthread_mutex_lock(&lease->lock);
     if (claim == lease->claim && lease->settled < revision)
         lease->settled = revision;
+    pass_gap(lease);
     pthread_mutex_unlock(&lease->lock);
 }
 

@@ -45,6 +45,9 @@ void lease_fail(struct kv_store *store, const struct job *job);
 /* Notes whether observers have taken all there is. To be called often. */
 void lease_look(struct kv_store *store);
 
+/* Leaves the lease to the next server, if that takes no long time. The last call. */
+void lease_release(struct kv_store *store);
+
 /* The connection is lost: another Redis may be asked next. */
 void lease_be_unsure(struct kv_store *store);
 
@@ -57,8 +60,5 @@ bool lease_has_to_show(const struct kv_store *store, uint64_t revision);
 /* Sets the holder, its cursor, and how far that is behind. id: where its text is written. */
 void lease_report(const struct kv_store *store, struct kv_part_state *state, char id[LEASE_HOLDER]);
 void lease_settle(struct kv_store *store, uint64_t claim, uint64_t revision);
-
-/* Leaves the lease to the next server, if that takes no long time. The thread has ended. */
-void lease_release(struct kv_store *store);
 
 #endif

@@ -285,8 +285,10 @@ static int redis_open_to_read(const struct kv_store_host *host,
 
 static void redis_close(struct kv_store *store)
 {
-    if (store->cluster == NULL)
-        worker_stop(store);
+    if (store->cluster == NULL) {
+        worker_end(store);
+        worker_join(store);
+    }
     destroy(store);
 }
 

@@ -136,6 +136,7 @@ struct lease {
     bool is_asking, is_reading;
     int64_t asked_ms, ask_at_ms, read_at_ms;
     uint64_t next; /* the revision of the next change, which had not been told; 0: not known */
+    uint64_t gap_at, gap_to; /* no changes are left between these revisions; under the lock */
 };
 
 /* The last refusal of Redis that was logged. */

@@ -535,6 +535,7 @@ static void *talk(void *arg)
             disconnect(store);
         answers_flush(store);
     }
+    lease_release(store);
     return NULL;
 }
 
@@ -604,10 +605,13 @@ int worker_start(struct kv_store *store, struct kv_error *reterr)
     return fault == 0 ? 0 : kv_error_set(reterr, "no thread: %s", strerror(fault));
 }
 
-void worker_stop(struct kv_store *store)
+void worker_end(struct kv_store *store)
 {
     store->is_closing = true;
     worker_wake(store);
+}
+
+void worker_join(struct kv_store *store)
+{
     pthread_join(store->thread, NULL);
-    lease_release(store);
 }

@@ -10,8 +10,10 @@
 /* The session has to be open. Returns: -1 and *reterr. */
 int worker_start(struct kv_store *store, struct kv_error *reterr);
 
-/* Waits until it has ended. */
-void worker_stop(struct kv_store *store);
+/* worker_end() lets it end: it leaves its lease to the next server, if that takes no long time.
+ * worker_join() waits until it has ended. */
+void worker_end(struct kv_store *store);
+void worker_join(struct kv_store *store);
 
 /* Puts jobs into the inbox. Returns: false if there is no memory: then none was put there.
  * Threads: any. */
