@@ -162,6 +162,11 @@ int fetch_record(struct kv_store *store, struct kv_slice key, struct kv_slice *r
     return fetched.len == 0 ? -1 : 0;
 }
 
+void fetch_release(struct kv_store *store)
+{
+    (void)store;
+}
+
 /* ---- input ---- */
 
 /* Makes the first event continue the start of the chain, which hardly any input would do by

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -120,10 +121,13 @@ class Move:
         self.target.ask("CLUSTER SETSLOT", self.slot, "IMPORTING", self.names[0])
         self.source.ask("CLUSTER SETSLOT", self.slot, "MIGRATING", self.names[1])
 
+    def migrate(self, key):
+        answer = self.source.ask("MIGRATE 127.0.0.1", str(self.target.port), key, "0 5000")
+        assert answer.startswith(("+OK", "+NOKEY")), answer
+
     def end(self):
         while (keys := self.source.ask("CLUSTER GETKEYSINSLOT", self.slot, "1").split("\r\n"))[0] == "*1":
-            answer = self.source.ask("MIGRATE 127.0.0.1", str(self.target.port), keys[2], "0 5000")
-            assert answer.startswith(("+OK", "+NOKEY")), answer
+            self.migrate(keys[2])
         for node in (self.target, self.source):
             node.ask("CLUSTER SETSLOT", self.slot, "NODE", self.names[1])
 
@@ -364,6 +368,33 @@ class Tests:
             expect(values, list(range(written[0])))
         expect(feed.n_resets, 0)
 
+    def long_value_that_has_moved(self):
+        """A server that is to read it for its subscribers is sent to another master, and stays where it is."""
+        one, two = (self.server(cluster=self.steady) for _ in range(2))
+        feed, text = Feed(two, "long/"), "x" * 300_000
+        key = "long/moved"
+        expect(put(one, key, "before")[0], 202)
+        feed.wait_for(key, "before")
+        tag, (source, _) = next(iter(self.places_of(key, self.steady).items()))
+        move = Move(source, next(master for master in self.steady.masters() if master is not source), tag)
+        before = n_reconnects(two)
+        two.process.send_signal(signal.SIGSTOP)
+        try:
+            expect(put(one, key, text)[0], 202)
+            move.begin()
+            move.migrate(f"kv{{{tag}}}k{key}")
+        finally:
+            two.process.send_signal(signal.SIGCONT)
+        try:
+            wait_for(lambda: feed.told[-1:] == [(key, text)], "the value is not told")
+            expect((n_reconnects(two), feed.n_resets), (before, 0))
+        finally:
+            move.end()
+        expect(put(one, key, "end")[0], 202)
+        feed.wait_for(key, "end")
+        for server in (one, two):
+            server.end()
+
     def order_while_a_partition_moves(self):
         """Redis would take the second write when it refuses the first one, whose key is not there."""
         server = self.server(cluster=self.steady, timeout_s=40, lines="threads: 1\n")
@@ -546,6 +577,7 @@ def main():
                  tests.master_that_is_killed)
     report.check("nothing is missed while a partition moves to another master",
                  tests.partition_that_moves)
+    report.check("a long value is told that has moved to another master meanwhile", tests.long_value_that_has_moved)
     report.check("no write overtakes another while their partition moves", tests.order_while_a_partition_moves)
     report.check("all goes on when a master has hung and was replaced", tests.master_that_hangs)
     report.check("operators see where the partitions are, and which are away", tests.operators_see_the_partitions)

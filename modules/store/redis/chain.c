@@ -111,9 +111,9 @@ static struct kv_change change_of(const struct kv_store *store, const struct eve
     return change;
 }
 
-int chain_make_change(struct kv_store *store, struct event *event,
-                      void (*pass_on)(struct kv_store *store, const struct event *event,
-                                      const struct kv_change *change))
+static int make_change(struct kv_store *store, struct event *event,
+                       void (*pass_on)(struct kv_store *store, const struct event *event,
+                                       const struct kv_change *change))
 {
     struct record *before = NULL, *after = NULL;
     bool is_made = true;
@@ -133,6 +133,16 @@ int chain_make_change(struct kv_store *store, struct event *event,
     record_unref(before);
     record_unref(after);
     return is_made ? 0 : -1;
+}
+
+int chain_make_change(struct kv_store *store, struct event *event,
+                      void (*pass_on)(struct kv_store *store, const struct event *event,
+                                      const struct kv_change *change))
+{
+    int result = make_change(store, event, pass_on);
+    if (event->after.is_left_out)
+        fetch_release(store);
+    return result;
 }
 
 static void take_deadline(struct kv_store *store, const struct event *event)

@@ -207,7 +207,8 @@ struct kv_store {
     struct fence fence;
     struct kv_error loss; /* why the connection is given up */
     struct resolver resolver;
-    struct link fetch; /* for values that the chain needs immediately */
+    struct link fetch;       /* for values that the chain needs immediately */
+    bool is_fetch_elsewhere; /* it is connected to another node */
     struct clock clock;
     struct lease lease;
     _Atomic uint64_t position; /* of the chain: the last revision told; written by the thread */
