@@ -33,6 +33,7 @@ enum question {
     ASK_SENTINEL,
     ASK_LEASE,
     ASK_SHOW,
+    ASK_CATCH_UP,
     N_QUESTIONS
 };
 
@@ -229,7 +230,8 @@ static enum kv_op op_of(enum question question)
     return question == ASK_GET      ? KV_OP_GET
            : question == ASK_SET    ? KV_OP_SET
            : question == ASK_DELETE ? KV_OP_DELETE
-                                    : KV_OP_TOUCH;
+           : question == ASK_TOUCH  ? KV_OP_TOUCH
+                                    : KV_OP_CATCH_UP;
 }
 
 static void take_answer(struct kv_store *store, enum question question, unsigned how,

@@ -102,6 +102,17 @@ class Feed(EventStream):
                  f"{key} is not told to be {str(value)[:40]}: {str(self.told[-3:])[:200]}")
 
 
+class Told(EventStream):
+    """All that a subscriber is told: pairs of kind and value."""
+
+    def __init__(self, server, query):
+        self.told = []
+        super().__init__(server, None, query)
+
+    def take(self, kind, payload):
+        self.told.append((kind, payload.get("value")))
+
+
 class Tests:
     def __init__(self):
         options = f"unix: {SOCKET}, timeout: 1s"
@@ -135,6 +146,39 @@ class Tests:
             expect(listed, [(False, True)])
         finally:
             proxy.let_go()
+            late.end()
+            proxy.end()
+
+    def subscribed_while_redis_is_away(self):
+        """A subscription begins all the same, and is told afterwards what the server has missed. One that has to be read
+        from Redis ends, and can begin again."""
+        proxy = Proxy(SOCKET)
+        late = Server(store="redis", options=f"unix: {proxy.path}, timeout: 1s")
+        try:
+            for key in "plain", "since", "initial":
+                expect(put(self.one, "away/" + key, 1)[0], 202)
+            proxy.cut()
+            for key in "plain", "since", "initial":
+                expect(put(self.one, "away/" + key, 2)[0], 202)
+            since = self.one.request("GET", "/storage/away/since")[1]["etag"].strip('"')
+            epoch = redis("HGET kv{0}i epoch").split("\r\n")[1]
+            resuming, initial = f"key=away/since&since={since}&epoch={epoch}", "key=away/initial&initial=true"
+            plain = Told(late, "key=away/plain")
+            for query in resuming, initial:
+                feed = Told(late, query)
+                assert feed.has_ended.wait(PATIENCE_S), "a subscription neither begins nor ends"
+                expect([kind for kind, _ in feed.told if kind != "reset"], [])
+            proxy.mend()
+            wait_for(lambda: late.request("GET", "/readyz")[0] == 200, "the server does not become ready again")
+            feeds = {"plain": plain, "since": Told(late, resuming), "initial": Told(late, initial)}
+            for key, feed in feeds.items():
+                expect(put(self.one, "away/" + key, 3)[0], 202)
+                wait_for(lambda feed=feed: feed.told[-1:] == [("value", 3)], f"{key} is not told: {feed.told}")
+            values = {key: [value for kind, value in feed.told if kind == "value"] for key, feed in feeds.items()}
+            expect(values, {"plain": [2, 3], "since": [3], "initial": [2, 3]})
+            expect([kind for feed in feeds.values() for kind, _ in feed.told if kind == "reset"], [])
+        finally:
+            proxy.mend()
             late.end()
             proxy.end()
 
@@ -351,6 +395,8 @@ def main():
     report.check("what is written at one is told at the other, in order", tests.told_in_order)
     report.check("a list lacks no key whose deletion has not been told", tests.lists_wait_for_changes)
     report.check("a long value expires while Redis takes no writes", tests.long_value_ends_on_time)
+    report.check("a subscription that begins while Redis is away is told what it misses",
+                 tests.subscribed_while_redis_is_away)
     report.check("no increment at either is lost", tests.increments_of_both)
     report.check("long values are read and told at the other", tests.long_values)
     report.check("nothing is missed, or told twice, where connections are cut",

@@ -1,5 +1,6 @@
 #include "answers.h"
 
+#include "catch_ups.h"
 #include "commands.h"
 #include "record.h"
 
@@ -39,12 +40,6 @@ static void give_back(struct kv_store *store, const struct job *job)
     store->outbox.jobs[store->outbox.n++] = *job;
 }
 
-void answers_fail(struct kv_store *store, struct job *job, enum kv_status status)
-{
-    command_fail(store, job, status);
-    give_back(store, job);
-}
-
 static void deliver(struct kv_store *store, const struct job *job)
 {
     if (job->kind == JOB_EXPIRE)
@@ -53,13 +48,37 @@ static void deliver(struct kv_store *store, const struct job *job)
         give_back(store, job);
 }
 
-void answers_give_back_in_time(struct kv_store *store, const struct job *job)
+static void deliver_in_time(struct kv_store *store, const struct job *job)
 {
     bool is_early = !store->is_read_only && job->revision > store->position;
     if (is_early && jobs_reserve(&store->held, 1))
         jobs_append(&store->held, job);
     else
         deliver(store, job);
+}
+
+static void share(struct kv_store *store, const struct job *request)
+{
+    struct job job;
+    while (catch_ups_share(store, request, &job))
+        deliver_in_time(store, &job);
+}
+
+void answers_fail(struct kv_store *store, struct job *job, enum kv_status status)
+{
+    command_fail(store, job, status);
+    if (catch_ups_is_request(store, job))
+        share(store, job);
+    else
+        give_back(store, job);
+}
+
+void answers_give_back_in_time(struct kv_store *store, const struct job *job)
+{
+    if (catch_ups_is_request(store, job))
+        share(store, job);
+    else
+        deliver_in_time(store, job);
 }
 
 void answers_release_held(struct kv_store *store)

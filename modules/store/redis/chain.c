@@ -1,6 +1,7 @@
 #include "chain.h"
 
 #include "clock.h"
+#include "expiring.h"
 #include "fetch.h"
 #include "record.h"
 #include "report.h"
@@ -174,6 +175,7 @@ static int take_event(struct kv_store *store, struct event *event)
         return -1;
     if (chain_make_change(store, event, tell) != 0)
         return -1;
+    expiring_note(store, event);
     chain_begin(store, event->revision);
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "chain.h"
 #include "clock.h"
+#include "expiring.h"
 #include "lease.h"
 #include "record.h"
 #include "../../redis_client/request.h"
@@ -400,17 +401,14 @@ static enum outcome take_write(struct kv_store *store, struct job *job,
     return end(job, (enum kv_status)status->number, (uint64_t)revision->number);
 }
 
-/* Redis may answer before it pushes what has expired: which is told first. If nothing was due that
- * seemed due when Redis was asked, its clock is a little behind: it is asked once a millisecond. */
+/* Redis may answer before it pushes what has expired: which is told first. */
 static enum outcome take_expiry(struct kv_store *store, struct job *job, const struct resp_value *n,
                                 const struct resp_value *next, struct kv_slice rest)
 {
     struct resp_value last = {0};
     be_accepted(store);
     resp_next(&rest, &last);
-    job->deadline_ms = clock_to_host(store, next->number);
-    if (n->number == 0 && job->deadline_ms <= job->sent_at_ms)
-        job->deadline_ms = job->sent_at_ms + 1;
+    job->deadline_ms = expiring_next_ms(store, job, n->number, clock_to_host(store, next->number));
     job->revision = (uint64_t)last.number;
     return OUTCOME_FINAL;
 }

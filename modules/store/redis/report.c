@@ -28,7 +28,8 @@ void report_whole(struct kv_store *store)
 void report_commands(struct kv_store *store)
 {
     struct report *report = &store->report;
-    report->n_waiting = store->lane.waiting.n + store->bulk.waiting.n + store->refused.n;
+    report->n_waiting = store->lane.waiting.n + store->bulk.waiting.n + store->refused.n +
+                        store->catch_ups.waiting.n;
     report->n_sent = store->lane.sent.n + store->bulk.sent.n;
     report->n_held = store->held.n;
 }

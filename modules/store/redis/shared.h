@@ -139,6 +139,22 @@ struct lease {
     uint64_t gap_at, gap_to; /* no changes are left between these revisions; under the lock */
 };
 
+/* catch_ups.h */
+struct catch_ups {
+    struct jobs waiting;
+    struct jobs asked; /* the request that is under way is for these */
+    struct kv_cmd request;
+};
+
+/* expiring.h */
+struct expiring {
+    bool is_asked;
+    struct job job;   /* the first that has asked */
+    uint64_t first;   /* the server that expired keys last, by its origin; 0: none that is known */
+    int64_t told_ms;  /* link_clock_ms() of that */
+    int64_t early_ms; /* link_clock_ms() when a call of this server last came too early */
+};
+
 /* The last refusal of Redis that was logged. */
 struct refusal {
     char word[REFUSAL];
@@ -211,6 +227,8 @@ struct kv_store {
     bool is_fetch_elsewhere; /* it is connected to another node */
     struct clock clock;
     struct lease lease;
+    struct expiring expiring;
+    struct catch_ups catch_ups;
     _Atomic uint64_t position; /* of the chain: the last revision told; written by the thread */
     uint64_t client_id;        /* Redis's number of the lane's connection */
     char run_id[RUN_ID];       /* of the Redis that gave it; empty: not known */

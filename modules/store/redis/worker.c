@@ -4,9 +4,11 @@
 #include "worker.h"
 
 #include "answers.h"
+#include "catch_ups.h"
 #include "chain.h"
 #include "clock.h"
 #include "commands.h"
+#include "expiring.h"
 #include "fence.h"
 #include "lease.h"
 #include "master.h"
@@ -78,14 +80,14 @@ static void send_job(struct kv_store *store, struct lane *lane, struct job *job)
     lane->sent_bytes += job->n_bytes;
 }
 
-/* An expiry does not wait behind commands: Redis decides what is due, and each command first ends
- * the key that it meets, if that is due. */
 static void take_job(struct kv_store *store, struct job *job)
 {
-    if (job->kind == JOB_EXPIRE && store->is_connected && !store->is_leaving)
-        send_job(store, &store->lane, job);
-    else
+    if (job->kind == JOB_EXPIRE)
+        expiring_take(store, job);
+    else if (job->kind != JOB_COMMAND || job->cmd->op != KV_OP_CATCH_UP)
         wait_in_line(store, job);
+    else if (!catch_ups_take(store, job))
+        answers_fail(store, job, KV_FULL);
 }
 
 static void take_inbox(struct kv_store *store)
@@ -128,6 +130,22 @@ static void look_in_time(struct kv_store *store)
     store->looked_ms = now_ms;
     store->look_at_ms = now_ms + LOOK_MS;
     send_job(store, &store->lane, &look);
+}
+
+/* An expiry does not wait behind commands: Redis decides what is due, and each command first ends
+ * the key that it meets, if that is due. */
+static void expire_in_time(struct kv_store *store)
+{
+    struct job job;
+    if (expiring_is_to_call(store, &job))
+        send_job(store, &store->lane, &job);
+}
+
+static void catch_up(struct kv_store *store)
+{
+    struct job job;
+    if (catch_ups_are_to_ask(store, &job))
+        send_job(store, &store->lane, &job);
 }
 
 /* ---- leaving ---- */
@@ -435,8 +453,12 @@ static int look_time(const struct kv_store *store, bool is_congested)
 static int poll_time(const struct kv_store *store, bool is_congested)
 {
     int look_ms = look_time(store, is_congested);
-    int lease_ms = store->is_connected ? lease_wait_ms(store) : look_ms;
-    return lease_ms < look_ms ? lease_ms : look_ms;
+    if (!store->is_connected)
+        return look_ms;
+    int lease_ms = lease_wait_ms(store);
+    int expiry_ms = store->is_leaving ? look_ms : expiring_wait_ms(store);
+    int own_ms = lease_ms < expiry_ms ? lease_ms : expiry_ms;
+    return own_ms < look_ms ? own_ms : look_ms;
 }
 
 static short link_events(const struct link *link, bool may_read)
@@ -483,6 +505,8 @@ static void serve_observers(struct kv_store *store)
 static void be_connected(struct kv_store *store)
 {
     if (!store->is_leaving) {
+        expire_in_time(store);
+        catch_up(store);
         look_in_time(store);
         serve_observers(store);
     }
@@ -500,6 +524,7 @@ static void be_unconnected(struct kv_store *store)
 {
     fail_overdue(store, &store->lane.waiting);
     fail_overdue(store, &store->bulk.waiting);
+    fail_overdue(store, &store->catch_ups.waiting);
     connect_again(store);
     if (!store->is_connected)
         fail_overdue_held(store);
@@ -585,6 +610,7 @@ void worker_destroy(struct kv_store *store)
     jobs_clear(&store->inbox);
     jobs_clear(&store->held);
     jobs_clear(&store->refused);
+    catch_ups_clear(store);
     jobs_clear(&store->lane.waiting);
     jobs_clear(&store->lane.sent);
     jobs_clear(&store->bulk.waiting);

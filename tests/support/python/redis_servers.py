@@ -170,13 +170,15 @@ class Guarded:
 
 class Proxy:
     """Passes on what a server and Redis send each other, over a socket of its own. Changes come over the connection that
-    has subscribed to them; hold() keeps back what Redis sends over that one."""
+    has subscribed to them; hold() keeps back what Redis sends over that one. cut() closes all connections, and refuses
+    new ones until mend()."""
 
     def __init__(self, redis_path):
         self.folder = tempfile.mkdtemp(prefix="kv-proxy-")
         self.redis_path, self.path = redis_path, os.path.join(self.folder, "socket")
         self.may_pass = threading.Event()
         self.may_pass.set()
+        self.is_cut, self.connections = False, []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen()
@@ -188,14 +190,30 @@ class Proxy:
     def let_go(self):
         self.may_pass.set()
 
+    def cut(self):
+        self.is_cut = True
+        for connection in self.connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it is closed
+                pass
+        self.connections = []
+
+    def mend(self):
+        self.is_cut = False
+
     def accept(self):
         while True:
             try:
                 server, _ = self.listener.accept()
             except OSError:  # it is closed
                 return
+            if self.is_cut:
+                server.close()
+                continue
             redis, has_subscribed = socket.socket(socket.AF_UNIX), threading.Event()
             redis.connect(self.redis_path)
+            self.connections += [server, redis]
             for source, sink, is_of_redis in (server, redis, False), (redis, server, True):
                 threading.Thread(target=self.pass_on, args=(source, sink, is_of_redis, has_subscribed),
                                  daemon=True).start()
