@@ -18,7 +18,8 @@ OUTPUT = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build"))
 SERVER_CORE, LOAD_CORE = "0", "1"
 SERVERS = ("kvserver", "bare", "sink-http", "sink-ws", "redis", "webdis", "rocksdb", "lmdb", "redis-aof",
            "hooks", "memory", "memory-before", "hooks-before", "rocksdb-before", "tls", "nginx",
-           "in-clear", "redis-store", "one", "two", "node-1", "node-2", "node-3", "bus-1", "bus-2", "bus-3")
+           "in-clear", "redis-store", "one", "two", "three", "four", "five", "six", "seven", "eight",
+           "node-1", "node-2", "node-3", "bus-1", "bus-2", "bus-3")
 PORTS = dict(zip(SERVERS, free_ports(len(SERVERS))))
 
 

@@ -12,6 +12,7 @@ from harness import (BUILD, PORTS, Ratio, is_chosen, kvserver_yaml, processor_se
 CORES = f"0-{os.cpu_count() - 1}"
 PARTITIONS = 24
 N_CONNECTIONS = 16
+SHARING = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 US = 1e6
 
 
@@ -149,17 +150,32 @@ def start_cluster(servers):
     return names
 
 
-def measure_cluster(servers, options, results):
-    figures = results["figures"]
-    names = start_cluster(servers)
-    addresses = ", ".join(f'"127.0.0.1:{PORTS[name]}"' for name in names)
-    for name in ("one", "two"):
-        start_kvserver(servers, name, f"nodes: [{addresses}], partitions: {PARTITIONS}, order: key")
-    begin = [(used_cpu(PORTS[name]), n_calls(PORTS[name], "fcall")) for name in names]
-    rate = run_load("ws-set", PORTS["one"], connections=N_CONNECTIONS, depth=16, keys=options.shared_keys,
+class Masters:
+    """Processor time and calls of the masters since the beginning."""
+
+    def __init__(self, names):
+        self.names = names
+        self.begin = self.read()
+
+    def read(self):
+        return [(used_cpu(PORTS[name]), n_calls(PORTS[name], "fcall")) for name in self.names]
+
+    def used(self):
+        return [(cpu - cpu_before, n - n_before)
+                for (cpu, n), (cpu_before, n_before) in zip(self.read(), self.begin)]
+
+
+def set_at_full_rate(options):
+    return run_load("ws-set", PORTS["one"], connections=N_CONNECTIONS, depth=16, keys=options.shared_keys,
                     seconds=options.rounds * options.seconds)["rate"]
-    used = [(used_cpu(PORTS[name]) - cpu, n_calls(PORTS[name], "fcall") - n)
-            for name, (cpu, n) in zip(names, begin)]
+
+
+def measure_order_by_key(servers, where, names, options, figures):
+    for name in ("one", "two"):
+        start_kvserver(servers, name, f"{where}, partitions: {PARTITIONS}, prefix: by-key, order: key")
+    masters = Masters(names)
+    rate = set_at_full_rate(options)
+    used = masters.used()
     mean = [statistics.mean(side) for side in zip(*used)]
     what = f"redis cluster, {PARTITIONS} partitions, `order: key`"
     show_figure(figures, f"{what}: sets a second", rate, "/s", None)
@@ -167,7 +183,40 @@ def measure_cluster(servers, options, results):
     show_figure(figures, f"{what}: the same of processor time", max(cpu for cpu, _ in used) / mean[0], "x", 1.2)
     show_figure(figures, f"{what}: masters' time for a set", mean[0] / mean[1] * US, "us", None)
     show_told(figures, what, options.cluster_pace, (None, None), options)
-    stop(servers, "one", "two", *names)
+    stop(servers, "one", "two")
+
+
+def measure_order_of_all(servers, where, options, figures):
+    """The default."""
+    for name in ("one", "two"):
+        start_kvserver(servers, name, f"{where}, prefix: all")
+    what = "redis cluster, 8 partitions, `order: all`"
+    show_figure(figures, f"{what}: sets a second, one event loop", set_at_full_rate(options), "/s", None)
+    show_told(figures, what, options.cluster_pace, (None, None), options)
+    stop(servers, "one", "two")
+
+
+def measure_many_servers(servers, where, names, options, figures):
+    """What it costs the masters that more servers listen."""
+    for n_servers in (2, 4, 8):
+        for name in SHARING[:n_servers]:
+            start_kvserver(servers, name, f"{where}, prefix: shared-by-{n_servers}, order: key")
+        masters, what = Masters(names), f"redis cluster, 8 partitions, {n_servers} servers"
+        show_told(figures, what, options.cluster_pace, (None, None), options)
+        seconds, n = (sum(side) for side in zip(*masters.used()))
+        show_figure(figures, f"{what}: masters' time for a set", seconds / n * US, "us", None)
+        stop(servers, *SHARING[:n_servers])
+
+
+def measure_cluster(servers, options, results):
+    figures = results["figures"]
+    names = start_cluster(servers)
+    addresses = ", ".join(f'"127.0.0.1:{PORTS[name]}"' for name in names)
+    where = f"nodes: [{addresses}]"
+    measure_order_by_key(servers, where, names, options, figures)
+    measure_order_of_all(servers, where, options, figures)
+    measure_many_servers(servers, where, names, options, figures)
+    stop(servers, *names)
 
 
 def measure(servers, options, results):

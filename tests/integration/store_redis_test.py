@@ -260,6 +260,7 @@ class Tests:
         redis("FCALL kv1_set 5 kv{0}kgap kv{0}m kv{0}s kv{0}d kv{0}x '' nobody 100 0123456789abcdef 7 0 0 '' 2")
         redis("DEL kv{0}s")
         feed.wait_for("gap", 2)
+        expect(feed.n_resets, 1)
         expect(get(self.one, "gap"), 2)
 
     def redis_that_hangs(self):
