@@ -249,7 +249,7 @@ class Tests:
         self.start_anew(lambda: self.ask("FLUSHALL"))
 
     def store_of_another_kind(self):
-        for field, value, text in (("format", 2, "has format 2"), ("partitions", 4, "has 4 partitions")):
+        for field, value, text in (("format", 3, "has format 3"), ("partitions", 4, "has 4 partitions")):
             before = self.ask("HGET kv{0}i", field).split("\r\n")[1]
             self.ask("HSET kv{0}i", field, str(value))
             try:

@@ -69,3 +69,9 @@ kv_add_test(unit_redis_resolver
             SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_resolver_test.c ${PROJECT_SOURCE_DIR}/modules/redis_client/resolver.c
             USES kv_base)
 target_include_directories(test_unit_redis_resolver PRIVATE ${PROJECT_SOURCE_DIR}/modules/redis_client)
+
+# The partitions of a Redis Cluster, without one.
+kv_add_test(unit_redis_placement
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_placement_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/placement.c
+            USES kv_abi)
+target_include_directories(test_unit_redis_placement PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

@@ -6,6 +6,8 @@
 
 #include "catching_up.h"
 #include "record.h"
+#include "session.h"
+#include "survey.h"
 #include "telling.h"
 #include "turns.h"
 #include "worker.h"
@@ -304,7 +306,7 @@ static struct kv_store *create_part(const struct kv_store *store, struct shard *
     part->part = part->next_node = number;
     part->n_parts = shard->cluster->n_shards;
     part->nodes = shard->cluster->nodes;
-    part->wanted_epoch = number == 0 ? NULL : shard->cluster->shards[0].store->epoch;
+    part->first = number == 0 ? NULL : shard->cluster->shards[0].store;
     part->passed = telling_pass;
     part->context = shard;
     part->told = &shard->cluster->told;
@@ -318,18 +320,29 @@ static void pause_ms(int ms)
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
 }
 
-static int open_parts(struct kv_store *store,
-                      int (*open_part)(struct kv_store *part, struct kv_error *reterr),
-                      struct kv_error *reterr)
+static int create_parts(struct kv_store *store,
+                        int (*prepare_part)(struct kv_store *part, struct kv_error *reterr),
+                        struct kv_error *reterr)
+{
+    struct cluster *cluster = store->cluster;
+    struct kv_store *parts[MOST_PARTS];
+    for (uint32_t i = 0; i < cluster->n_shards; i++) {
+        parts[i] = cluster->shards[i].store = create_part(store, &cluster->shards[i], i);
+        if (parts[i] == NULL)
+            return kv_error_set(reterr, "no memory");
+        if (prepare_part(parts[i], reterr) != 0)
+            return -1;
+    }
+    return survey_partitions(parts, cluster->n_shards, reterr);
+}
+
+static int open_parts(struct kv_store *store, struct kv_error *reterr)
 {
     struct cluster *cluster = store->cluster;
     for (uint32_t i = 0; i < cluster->n_shards; i++) {
         struct shard *shard = &cluster->shards[i];
-        shard->store = create_part(store, shard, i);
-        if (shard->store == NULL)
-            return kv_error_set(reterr, "no memory");
         int64_t until_ms = link_clock_ms() + store->settings.timeout_ms;
-        while (open_part(shard->store, reterr) != 0) { /* some nodes may be down */
+        while (session_open(shard->store, reterr) != 0) { /* some nodes may be down */
             if (link_clock_ms() > until_ms)
                 return -1;
             pause_ms(GLANCE_MS);
@@ -337,7 +350,7 @@ static int open_parts(struct kv_store *store,
         if (cluster->told < shard->store->position)
             cluster->told = shard->store->position;
     }
-    return 0;
+    return survey_end(cluster->shards[0].store, reterr);
 }
 
 /* If so, the store is open from then on. A reader is told no changes, so it need not wait. */
@@ -378,7 +391,7 @@ static int start_threads(struct kv_store *store, struct kv_error *reterr)
 }
 
 int cluster_open(struct kv_store *store, struct nodes *nodes, uint32_t n_parts,
-                 int (*open_part)(struct kv_store *part, struct kv_error *reterr),
+                 int (*prepare_part)(struct kv_store *part, struct kv_error *reterr),
                  struct kv_error *reterr)
 {
     store->cluster = create(store, nodes, n_parts);
@@ -386,7 +399,9 @@ int cluster_open(struct kv_store *store, struct nodes *nodes, uint32_t n_parts,
         nodes_destroy(nodes);
         return kv_error_set(reterr, "no memory");
     }
-    return open_parts(store, open_part, reterr) == 0 ? start_threads(store, reterr) : -1;
+    if (create_parts(store, prepare_part, reterr) != 0 || open_parts(store, reterr) != 0)
+        return -1;
+    return start_threads(store, reterr);
 }
 
 static void close_shard(struct shard *shard)

@@ -14,9 +14,10 @@
 #include "shared.h"
 
 /* store: the host's, in which host, settings and is_read_only are set. nodes: not empty; the store
- * takes them over, even on failure. Returns: 0, or -1 and *reterr; to be closed in both cases. */
+ * takes them over, even on failure. prepare_part: called for each
+ * partition before it is used. Returns: 0, or -1 and *reterr; to be closed in both cases. */
 int cluster_open(struct kv_store *store, struct nodes *nodes, uint32_t n_parts,
-                 int (*open_part)(struct kv_store *part, struct kv_error *reterr),
+                 int (*prepare_part)(struct kv_store *part, struct kv_error *reterr),
                  struct kv_error *reterr);
 void cluster_close(struct kv_store *store);
 

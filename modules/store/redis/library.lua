@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 10
+local VERSION = 11
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -241,14 +241,39 @@ local function scan(keys, argv)
   return page
 end
 
--- keys: { store, newest revision }, argv: { epoch for a new store, how many partitions, number of this one }. Answers { epoch, format, partitions }.
+-- Of the same partition: larger than `last`, and congruent to its number modulo `step`.
+local function first_revision(us, last, step, part)
+  local least = math.max(us, last + step)
+  return string.format('%.0f', least - least % step + part + (least % step > part and step or 0))
+end
+
+-- keys: { store, newest revision }, argv: { epoch for a new store, how many partitions, number of this one, the seed of
+-- a new store or '', 1 if more of its partitions are to be made }. Answers the values of DESCRIPTION.
+local DESCRIPTION = {'epoch', 'format', 'partitions', 'seed', 'salt', 'making'}
+
 local function open(keys, argv)
   if redis.call('EXISTS', keys[1]) == 0 then
     local us, step = clock(''), tonumber(argv[2] or 1)
     redis.call('HSET', keys[1], 'format', 1, 'partitions', step, 'epoch', argv[1])
-    redis.call('SET', keys[2], string.format('%.0f', us - us % step + tonumber(argv[3] or 0)))
+    if argv[4] and argv[4] ~= '' then
+      redis.call('HSET', keys[1], 'format', 2, 'seed', argv[4], 'making', argv[5])
+    end
+    redis.call('SET', keys[2], first_revision(us, 0, step, tonumber(argv[3] or 0)))
   end
-  return redis.call('HMGET', keys[1], 'epoch', 'format', 'partitions')
+  return redis.call('HMGET', keys[1], unpack(DESCRIPTION))
+end
+
+-- keys as open(), argv: { epoch, how many partitions, number of this one, 'seed' or 'salt', and its value }. Gives what is
+-- left of a partition, which may be nothing, that epoch. Servers that use it find that its revision has changed.
+local function adopt(keys, argv)
+  local step = tonumber(argv[2])
+  local last = tonumber(redis.call('GET', keys[2]) or 0)
+  if last ~= 0 and redis.call('HGET', keys[1], 'epoch') == argv[1] then return 0 end
+  redis.call('SET', keys[2], first_revision(clock(''), last, step, tonumber(argv[3])))
+  redis.call('DEL', keys[1])
+  redis.call('HSET', keys[1], 'epoch', argv[1], 'format', argv[4] and 2 or 1, 'partitions', step)
+  if argv[4] then redis.call('HSET', keys[1], argv[4], argv[5]) end
+  return 1
 end
 
 -- keys as open(). Answers { the clock in microseconds, newest revision or 0, epoch or '' }.
@@ -291,6 +316,7 @@ redis.register_function{function_name = 'kv1_delete', callback = delete, flags =
 redis.register_function('kv1_touch', touch)
 redis.register_function{function_name = 'kv1_expire', callback = expire, flags = {'allow-oom'}}
 redis.register_function('kv1_open', open)
+redis.register_function('kv1_adopt', adopt)
 redis.register_function{function_name = 'kv1_lease', callback = lease, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_fence', callback = fence, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_get', callback = get, flags = {'no-writes'}}

@@ -83,19 +83,6 @@ void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG])
     while (slot_of(tag) * n_parts / N_SLOTS != part);
 }
 
-/* FNV-1a, mixed. */
-uint32_t nodes_part_of(struct kv_slice key, const char *epoch, uint32_t n_parts)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *epoch != '\0'; epoch++)
-        hash = (hash ^ (unsigned char)*epoch) * UINT64_C(0x100000001b3);
-    for (size_t i = 0; i < key.len; i++)
-        hash = (hash ^ (unsigned char)key.bytes[i]) * UINT64_C(0x100000001b3);
-    hash ^= hash >> 32;
-    hash *= UINT64_C(0x9e3779b97f4a7c15);
-    return (uint32_t)((hash >> 32) * n_parts >> 32);
-}
-
 /* ---- connecting ---- */
 
 void nodes_point_to(struct kv_store *store, struct kv_slice host, int port)

@@ -19,10 +19,6 @@ void nodes_add(struct nodes *nodes, struct kv_slice host, int port);
 /* Writes the hash tag of a partition. The tags spread the partitions evenly over the slots. */
 void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG]);
 
-/* The partition of a key. As the epoch is hashed too, clients cannot choose keys of one partition.
- */
-uint32_t nodes_part_of(struct kv_slice key, const char *epoch, uint32_t n_parts);
-
 /* Points the store to a server. */
 void nodes_point_to(struct kv_store *store, struct kv_slice host, int port);
 
@@ -30,9 +26,6 @@ void nodes_point_to(struct kv_store *store, struct kv_slice host, int port);
  * promoted.
  */
 int64_t nodes_patience_ms(const struct kv_store *store);
-
-/* Points the store to that node. */
-void nodes_point_to(struct kv_store *store, struct kv_slice host, int port);
 
 /* Points the store to the next node in turn, of its own turn: so none is left out. */
 void nodes_try_next(struct kv_store *store);

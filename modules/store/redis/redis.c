@@ -24,6 +24,7 @@ enum {
     OPTION_PARTITIONS,
     OPTION_ORDER,
     OPTION_LEASE,
+    OPTION_ACCEPT_LOSS,
     N_OPTIONS
 };
 
@@ -95,6 +96,11 @@ static const struct kv_option redis_options[N_OPTIONS] = {
                       .max = 600000,
                       .doc = "how long after a server's death another one continues with hooks and "
                              "sinks"},
+    [OPTION_ACCEPT_LOSS] = {.name = "accept_loss",
+                            .type = KV_OPTION_STRING,
+                            .fallback = "",
+                            .doc = "the epoch of a store that Redis has lost a part of: the server "
+                                   "goes on with what is left, in a new epoch"},
 };
 
 static void check_nodes(const struct kv_option_value *options, const struct kv_faults *faults)
@@ -142,6 +148,7 @@ static void read_settings(struct kv_store *store, const struct kv_option_value *
         .lease_ms = options[OPTION_LEASE].integer,
         .ack = (enum ack)options[OPTION_ACK].integer,
         .n_replicas = options[OPTION_REPLICAS].integer,
+        .accept_loss = options[OPTION_ACCEPT_LOSS].string,
         .orders_all = options[OPTION_ORDER].integer == 0,
     };
     redis_options_read(options, &store->settings.address);
@@ -186,11 +193,17 @@ static int begin(struct kv_store *store, struct kv_error *reterr)
     return 0;
 }
 
+static int prepare(struct kv_store *store, struct kv_error *reterr)
+{
+    set_names(store);
+    return begin(store, reterr);
+}
+
 /* May be called again after it has failed. */
 static int open_session(struct kv_store *store, struct kv_error *reterr)
 {
-    set_names(store);
-    return begin(store, reterr) == 0 ? session_open(store, reterr) : -1;
+    store->may_create = true;
+    return prepare(store, reterr) == 0 ? session_open(store, reterr) : -1;
 }
 
 static int start(struct kv_store *store, struct kv_error *reterr)
@@ -240,7 +253,7 @@ static int start_cluster(struct kv_store *store, const struct kv_option_value *o
     }
     store->settings.address.tls.name =
         options[REDIS_TLS].list.items[REDIS_TLS_NAME].string; /* of all nodes; or empty */
-    return cluster_open(store, nodes, (uint32_t)options[OPTION_PARTITIONS].integer, open_session,
+    return cluster_open(store, nodes, (uint32_t)options[OPTION_PARTITIONS].integer, prepare,
                         reterr);
 }
 

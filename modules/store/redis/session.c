@@ -3,6 +3,7 @@
 #include "chain.h"
 #include "clock.h"
 #include "fence.h"
+#include "finding.h"
 #include "library.h"
 #include "login.h"
 #include "master.h"
@@ -18,8 +19,7 @@ enum {
     PAGE = 100,        /* entries of the log */
     N_READINGS = 3,    /* of Redis's clock */
     LONGEST_TEXT = 64, /* of a number, and the like */
-    FORMAT = 1,
-    CONGESTED_MS = 5, /* how often the host is asked whether it takes changes again */
+    CONGESTED_MS = 5,  /* how often the host is asked whether it takes changes again */
 };
 
 /* *ret_is_another: whether Redis has been restarted since, and numbers its connections anew. It may
@@ -71,89 +71,23 @@ static int load_library(const struct attempt *attempt)
     return login_demand_done(attempt, loading, 4);
 }
 
-/* ---- the store ---- */
-
-static int check_store(const struct attempt *attempt, struct kv_slice reply)
-{
-    struct kv_store *store = attempt->store;
-    struct resp_value epoch, format, partitions;
-    if (!resp_next(&reply, &epoch) || !resp_next(&reply, &format) ||
-        !resp_next(&reply, &partitions) || epoch.type != RESP_STRING ||
-        format.type != RESP_STRING || epoch.text.len == 0 || epoch.text.len >= KV_EPOCH_MAX)
-        return kv_error_set(attempt->reterr, "Redis at %s: key %s is none of a KvServer",
-                            login_address(attempt)->text, store->names.store.bytes);
-    if (resp_read_digits(format.text) != FORMAT)
-        return kv_error_set(
-            attempt->reterr, "Redis at %s: the store has format %.*s, this module takes %d",
-            login_address(attempt)->text, (int)format.text.len, format.text.bytes, FORMAT);
-    if (partitions.type == RESP_STRING &&
-        resp_read_digits(partitions.text) != (int64_t)store->n_parts)
-        return kv_error_set(attempt->reterr,
-                            "Redis at %s: the store has %.*s partitions, the configuration %u",
-                            login_address(attempt)->text, (int)partitions.text.len,
-                            partitions.text.bytes, store->n_parts);
-    if (store->wanted_epoch != NULL &&
-        !kv_slice_equals(kv_slice_of(store->wanted_epoch), epoch.text))
-        return kv_error_set(attempt->reterr, "Redis at %s: partition %u belongs to another store",
-                            login_address(attempt)->text, store->part);
-    if (store->epoch[0] == '\0')
-        memcpy(store->epoch, epoch.text.bytes, epoch.text.len);
-    else if (!kv_slice_equals(kv_slice_of(store->epoch), epoch.text))
-        return kv_error_set(attempt->reterr,
-                            "Redis at %s has another store than when this server started: it has "
-                            "to be started anew",
-                            login_address(attempt)->text);
-    return 0;
-}
-
-/* Whether the store is there. Returns: -1 and *reterr. */
-static int look_for_store(const struct attempt *attempt)
-{
-    const struct kv_store *store = attempt->store;
-    const struct kv_slice words[] = {KV_SLICE("EXISTS"), name_slice(&store->names.store)};
-    struct resp_value value;
-    struct kv_slice reply;
-    if (login_demand(attempt, words, 2, &value, &reply) != 0)
-        return -1;
-    if (value.type == RESP_INTEGER && value.number == 1)
-        return 0;
-    return kv_error_set(attempt->reterr, "there is no store at %s with prefix \"%.*s\"",
-                        store->settings.address.text, (int)store->settings.prefix.len,
-                        store->settings.prefix.bytes);
-}
-
-static int find_store(const struct attempt *attempt)
-{
-    const struct kv_store *store = attempt->store;
-    char epoch[KV_EPOCH_MAX], n_parts[LONGEST_TEXT], part[LONGEST_TEXT];
-    struct resp_value value;
-    struct kv_slice reply;
-    snprintf(n_parts, sizeof(n_parts), "%u", store->n_parts);
-    snprintf(part, sizeof(part), "%u", store->part);
-    bool has_to_be_there = store->is_read_only || store->epoch[0] != '\0';
-    if (store->is_read_only && look_for_store(attempt) != 0)
-        return -1;
-    if (store->wanted_epoch != NULL)
-        snprintf(epoch, sizeof(epoch), "%s", store->wanted_epoch);
-    else if (!kv_epoch_make(epoch))
-        return kv_error_set(attempt->reterr, "the system has no random bytes for the epoch");
-    const struct kv_slice opening[] = {KV_SLICE("FCALL"),
-                                       KV_SLICE("kv1_open"),
-                                       KV_SLICE("2"),
-                                       name_slice(&store->names.store),
-                                       name_slice(&store->names.newest),
-                                       kv_slice_of(epoch),
-                                       kv_slice_of(n_parts),
-                                       kv_slice_of(part)};
-    const struct kv_slice reading[] = {KV_SLICE("HMGET"), name_slice(&store->names.store),
-                                       KV_SLICE("epoch"), KV_SLICE("format"),
-                                       KV_SLICE("partitions")};
-    int result = has_to_be_there ? login_demand(attempt, reading, 5, &value, &reply)
-                                 : login_demand(attempt, opening, 8, &value, &reply);
-    return result == 0 ? check_store(attempt, reply) : -1;
-}
-
 /* ---- the chain ---- */
+
+static int fail_to_look(const struct attempt *attempt)
+{
+    const struct kv_store *store = attempt->store;
+    const char *address = login_address(attempt)->text, *name = store->names.newest.bytes;
+    if (store->nodes != NULL)
+        return kv_error_set(attempt->reterr,
+                            "Redis at %s: key %s is missing, or not a revision: the server has to "
+                            "be started anew, and then says how to go on",
+                            address, name);
+    return kv_error_set(attempt->reterr,
+                        "Redis at %s: key %s is missing, or not a revision. Bring it back, or add "
+                        "`accept_loss: \"%s\"` to the options of the store and start the server "
+                        "anew, to go on with what is left",
+                        address, name, store->epoch);
+}
 
 /* Takes a reading of the clock, too. */
 static int look(const struct attempt *attempt, int64_t *ret_us, uint64_t *ret_newest)
@@ -169,8 +103,7 @@ static int look(const struct attempt *attempt, int64_t *ret_us, uint64_t *ret_ne
         return -1;
     if (!resp_next(&reply, &us) || !resp_next(&reply, &newest) || newest.number <= 0 ||
         (uint64_t)newest.number > KV_REVISION_MAX || !clock_is_time(us.number))
-        return kv_error_set(attempt->reterr, "Redis at %s: key %s is missing, or not a revision",
-                            login_address(attempt)->text, store->names.newest.bytes);
+        return fail_to_look(attempt);
     clock_take(store, us.number, asked_ms);
     *ret_us = us.number;
     *ret_newest = (uint64_t)newest.number;
@@ -296,7 +229,7 @@ static int open_lane(struct attempt *attempt)
         return -1;
     store->client_id = id;
     attempt->until_ms = link_clock_ms() + store->settings.timeout_ms;
-    if (load_library(attempt) != 0 || fence_open(attempt) != 0 || find_store(attempt) != 0 ||
+    if (load_library(attempt) != 0 || fence_open(attempt) != 0 || finding_open(attempt) != 0 ||
         look_often(attempt, &us, &newest) != 0)
         return -1;
     name_channel(store);
@@ -340,6 +273,21 @@ int session_open(struct kv_store *store, struct kv_error *reterr)
     if (store->nodes != NULL)
         nodes_try_next(store);
     return -1;
+}
+
+int session_visit(struct kv_store *store, int (*act)(const struct attempt *attempt, void *context),
+                  void *context, struct kv_error *reterr)
+{
+    struct attempt attempt = login_attempt(store, &store->fetch, reterr);
+    uint64_t id;
+    int result = nodes_connect(&attempt, &id);
+    attempt.until_ms = link_clock_ms() + store->settings.timeout_ms;
+    if (result == 0)
+        result = load_library(&attempt) == 0 ? act(&attempt, context) : -1;
+    link_close(&store->fetch);
+    if (result != 0)
+        nodes_try_next(store);
+    return result;
 }
 
 void session_close(struct kv_store *store)

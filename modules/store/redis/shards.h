@@ -61,7 +61,7 @@ struct cluster {
 
 static inline uint32_t shards_part_of(const struct cluster *cluster, struct kv_slice key)
 {
-    return nodes_part_of(key, cluster->shards[0].store->epoch, cluster->n_shards);
+    return placement_part_of(&cluster->shards[0].store->placement, key, cluster->n_shards);
 }
 
 static inline bool shards_is_write(const struct job *job)

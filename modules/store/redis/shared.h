@@ -20,6 +20,7 @@
 
 #include "../../redis_client/link.h"
 #include "jobs.h"
+#include "placement.h"
 
 #include <kvserver/store.h>
 
@@ -81,6 +82,7 @@ struct settings {
     int64_t lease_ms;
     enum ack ack;
     int64_t n_replicas;
+    struct kv_slice accept_loss; /* the epoch of a store that may be incomplete; empty: none */
     bool orders_all; /* with `nodes`: keeps the order of all writes of a loop, not only of a key */
 };
 
@@ -188,8 +190,8 @@ struct kv_store {
     struct master *master;           /* with `sentinels` (master.h); or NULL */
     _Atomic uint64_t master_version; /* of what the store points to */
     char node_host[256];
-    uint32_t next_node;       /* to be tried, of the known ones */
-    const char *wanted_epoch; /* of the other partitions; NULL: none is open yet */
+    uint32_t next_node;           /* to be tried, of the known ones */
+    const struct kv_store *first; /* the partition that the others have to match; NULL: itself */
     /* Called by the thread: later changes will have larger revisions. May be NULL. */
     void (*passed)(void *context, uint64_t revision);
     void *context;
@@ -198,6 +200,8 @@ struct kv_store {
     uint64_t upto;                /* the revision that has been passed */
     int64_t looked_ms;
     char epoch[KV_EPOCH_MAX];
+    struct placement placement;
+    bool may_create;
     bool is_read_only;
     bool has_begun;
     uint64_t origin; /* of this opening, in tokens; the same in all partitions */
