@@ -286,7 +286,14 @@ struct store_metrics {
 
 static void tell_number(struct kv_metrics_out *out, const struct kv_metric *metric, uint64_t value)
 {
-    kv_metrics_number(KV_CONTAINER(out, struct store_metrics, out)->text, metric, value);
+    struct kv_metrics_text *text = KV_CONTAINER(out, struct store_metrics, out)->text;
+    bool is_duration = metric->unit != NULL && strcmp(metric->unit, "seconds") == 0;
+    if (!is_duration) {
+        kv_metrics_number(text, metric, value);
+        return;
+    }
+    kv_metrics_begin(text, metric);
+    kv_metrics_sample_ns(text, KV_NO_LABELS, value);
 }
 
 static void tell_durations(struct kv_metrics_out *out, const struct kv_metric *metric,

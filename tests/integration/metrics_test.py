@@ -210,6 +210,7 @@ def test_monitoring(report, server, durable, shared):
         promtool("test", "rules", os.path.join(HERE, "alerts_test.yml"))
 
     def names():
+        assert read(shared)[0].value("kvserver_store_clock_difference_seconds") == 1.5  # a module's is in nanoseconds
         there = read(server)[0].names() | read(durable)[0].names() | read(shared)[0].names()
         with open(os.path.join(MONITORING, "alerts.yml"), encoding="utf-8") as file:
             named = named_in(file.read())

@@ -114,7 +114,7 @@ struct kv_metric {
 /* Receives a module's figures, each metric once. All arguments are lent for the call. */
 struct kv_metrics_out {
     uint32_t size; /* sizeof(struct kv_metrics_out) */
-    /* A counter or a gauge. */
+    /* A counter or a gauge. With the unit `seconds`, the value is in nanoseconds. */
     void (*number)(struct kv_metrics_out *out, const struct kv_metric *metric, uint64_t value);
     void (*durations)(struct kv_metrics_out *out, const struct kv_metric *metric,
                       const struct kv_histogram *histogram);

@@ -1,6 +1,7 @@
 #include "clock.h"
 
 #include "event.h"
+#include "report.h"
 
 enum {
     LASTS_MS = 10000 /* a reading, before a worse one takes its place */
@@ -52,6 +53,7 @@ void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms)
         .slack_ms = slack_ms + (kept_ms > offset_ms ? kept_ms - offset_ms : offset_ms - kept_ms),
         .taken_ms = now_ms,
     };
+    report_clock(store);
 }
 
 struct kv_slice clock_word(const struct kv_store *store, char text[CLOCK_WORD])

@@ -5,7 +5,9 @@
 #include "cluster.h"
 
 #include "catching_up.h"
+#include "drift.h"
 #include "record.h"
+#include "report.h"
 #include "session.h"
 #include "survey.h"
 #include "telling.h"
@@ -21,6 +23,7 @@ enum {
     PASSING_MS = 5000, /* by which the clocks of masters may differ when the store opens */
 };
 
+#define NS_PER_MS          UINT64_C(1000000)
 #define MOST_PENDING_BYTES ((size_t)64 << 20) /* of all partitions */
 
 static struct shard *shard_of(const struct kv_store_host *host)
@@ -127,8 +130,8 @@ static void shard_wake_at(const struct kv_store_host *host, uint32_t part, int64
                                        .deadline_ms = deadline_ms});
 }
 
-/* Under the lock. Returns: whether all partitions are well; if not, the text of the first that is
- * not. */
+/* Under the lock. Returns: whether all partitions are well, and the clocks; if not, the text of the
+ * first that is not. */
 static bool are_all_well(const struct cluster *cluster, char text[LONGEST_LINE])
 {
     for (uint32_t i = 0; i < cluster->n_shards; i++)
@@ -136,20 +139,15 @@ static bool are_all_well(const struct cluster *cluster, char text[LONGEST_LINE])
             memcpy(text, cluster->shards[i].text, LONGEST_LINE);
             return false;
         }
-    text[0] = '\0';
-    return true;
+    memcpy(text, cluster->drift_text, LONGEST_LINE);
+    return text[0] == '\0';
 }
 
-/* One thread reports at a time, and again if anything has changed meanwhile: so the last report is
- * how things are. */
-static void shard_health(const struct kv_store_host *host, bool is_well, const char *text)
+/* Under the lock. One thread reports at a time, and again if anything has changed meanwhile: so the
+ * last report is how things are. */
+static void report_health(struct cluster *cluster)
 {
-    struct shard *shard = shard_of(host);
-    struct cluster *cluster = shard->cluster;
     char first[LONGEST_LINE];
-    pthread_mutex_lock(&cluster->lock);
-    shard->is_well = is_well;
-    snprintf(shard->text, sizeof(shard->text), "%s", text);
     cluster->has_news = true;
     while (cluster->has_news && !cluster->is_reporting) {
         bool is_all_well = are_all_well(cluster, first);
@@ -160,7 +158,27 @@ static void shard_health(const struct kv_store_host *host, bool is_well, const c
         pthread_mutex_lock(&cluster->lock);
         cluster->is_reporting = false;
     }
-    pthread_mutex_unlock(&cluster->lock);
+}
+
+static void shard_health(const struct kv_store_host *host, bool is_well, const char *text)
+{
+    struct shard *shard = shard_of(host);
+    pthread_mutex_lock(&shard->cluster->lock);
+    shard->is_well = is_well;
+    snprintf(shard->text, sizeof(shard->text), "%s", text);
+    report_health(shard->cluster);
+    pthread_mutex_unlock(&shard->cluster->lock);
+}
+
+static void shard_passed(void *context, uint64_t revision)
+{
+    struct shard *shard = context;
+    telling_pass(shard, revision);
+    if (drift_watch(shard->cluster)) {
+        pthread_mutex_lock(&shard->cluster->lock);
+        report_health(shard->cluster);
+        pthread_mutex_unlock(&shard->cluster->lock);
+    }
 }
 
 static void shard_touched(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
@@ -307,7 +325,7 @@ static struct kv_store *create_part(const struct kv_store *store, struct shard *
     part->n_parts = shard->cluster->n_shards;
     part->nodes = shard->cluster->nodes;
     part->first = number == 0 ? NULL : shard->cluster->shards[0].store;
-    part->passed = telling_pass;
+    part->passed = shard_passed;
     part->context = shard;
     part->told = &shard->cluster->told;
     nodes_write_tag(number, part->n_parts, part->tag);
@@ -347,6 +365,7 @@ static int open_parts(struct kv_store *store, struct kv_error *reterr)
                 return -1;
             pause_ms(GLANCE_MS);
         }
+        report_connection(shard->store, true, "");
         if (cluster->told < shard->store->position)
             cluster->told = shard->store->position;
     }
@@ -364,6 +383,19 @@ static bool have_all_passed(struct cluster *cluster, bool is_read_only)
     cluster->is_open = have;
     pthread_mutex_unlock(&cluster->lock);
     return have;
+}
+
+/* If their difference is longer than the timeout, no write would be answered in time. */
+static int check_clocks(const struct kv_store *store, struct kv_error *reterr)
+{
+    int64_t timeout_ms = store->settings.timeout_ms;
+    struct drift drift;
+    char text[LONGEST_LINE];
+    drift_measure(store->cluster, &drift);
+    if (store->is_read_only || drift.apart_ms < (timeout_ms < PASSING_MS ? timeout_ms : PASSING_MS))
+        return 0;
+    drift_describe(store->cluster, &drift, text);
+    return kv_error_set(reterr, "%s", text);
 }
 
 static int start_threads(struct kv_store *store, struct kv_error *reterr)
@@ -399,7 +431,8 @@ int cluster_open(struct kv_store *store, struct nodes *nodes, uint32_t n_parts,
         nodes_destroy(nodes);
         return kv_error_set(reterr, "no memory");
     }
-    if (create_parts(store, prepare_part, reterr) != 0 || open_parts(store, reterr) != 0)
+    if (create_parts(store, prepare_part, reterr) != 0 || open_parts(store, reterr) != 0 ||
+        check_clocks(store, reterr) != 0)
         return -1;
     return start_threads(store, reterr);
 }
@@ -490,6 +523,23 @@ uint64_t cluster_n_held(struct kv_store *store, uint32_t part)
     uint64_t n = cluster->shards[part].held.n;
     pthread_mutex_unlock(&cluster->lock);
     return n;
+}
+
+void cluster_metrics(const struct kv_store *store, struct kv_metrics_out *out)
+{
+    static const struct kv_metric apart = {"kvserver_store_clock_difference_seconds",
+                                           KV_METRIC_GAUGE, "seconds",
+                                           "How far the clocks of Redis's masters are apart at "
+                                           "least"};
+    static const struct kv_metric late = {
+        "kvserver_store_late_results", KV_METRIC_COUNTER, NULL,
+        "Commands that Redis has executed, but whose changes could not be told in time"};
+    const struct cluster *cluster = store->cluster;
+    struct drift drift = {0};
+    if (cluster != NULL)
+        drift_measure(cluster, &drift);
+    out->number(out, &apart, (uint64_t)drift.apart_ms * NS_PER_MS);
+    out->number(out, &late, cluster == NULL ? 0 : cluster->n_late);
 }
 
 uint64_t cluster_revision(struct kv_store *store)

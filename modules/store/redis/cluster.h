@@ -29,6 +29,8 @@ struct kv_store *cluster_part(struct kv_store *store, uint32_t part);
 uint32_t cluster_n_parts(const struct kv_store *store);
 /* Commands of a partition that wait for changes of others to be told. */
 uint64_t cluster_n_held(struct kv_store *store, uint32_t part);
+/* Also without `nodes`: then all are 0. */
+void cluster_metrics(const struct kv_store *store, struct kv_metrics_out *out);
 uint64_t cluster_revision(struct kv_store *store);
 
 #endif

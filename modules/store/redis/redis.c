@@ -485,6 +485,7 @@ static void redis_metrics(struct kv_store *store, struct kv_metrics_out *out)
     out->number(out, &leases, sum.n_leases);
     out->number(out, &takeovers, sum.n_takeovers);
     out->number(out, &gaps, sum.n_gaps);
+    cluster_metrics(store, out);
 }
 
 static void tell_part(struct kv_store *part, uint64_t n_held, struct kv_parts_out *out)

@@ -25,6 +25,12 @@ void report_whole(struct kv_store *store)
     store->report.whole_ms = link_clock_ms();
 }
 
+void report_clock(struct kv_store *store)
+{
+    store->report.offset_ms = store->clock.offset_ms;
+    store->report.slack_ms = store->clock.slack_ms;
+}
+
 void report_commands(struct kv_store *store)
 {
     struct report *report = &store->report;

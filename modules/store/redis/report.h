@@ -23,6 +23,9 @@ void report_connection(struct kv_store *store, bool is_connected, const char *fa
 /* All changes up to now have been taken. By the worker. */
 void report_whole(struct kv_store *store);
 
+/* Redis's clock is known anew. By the worker. */
+void report_clock(struct kv_store *store);
+
 /* How many commands there are. By the worker. */
 void report_commands(struct kv_store *store);
 

@@ -53,6 +53,9 @@ struct cluster {
     bool has_work, is_closing, has_thread, is_open;
     bool has_news, is_reporting; /* of the partitions' health */
     pthread_t thread;
+    int64_t drift_look_ms, drift_log_ms, late_log_ms; /* when it is done next; under the lock */
+    char drift_text[LONGEST_LINE]; /* why clocks stop all writes; empty: they do not; the same */
+    _Atomic uint64_t n_late;       /* results that were not told in time */
     _Atomic uint64_t told;
     uint32_t n_loops, n_shards;
     struct turn *turns;

@@ -171,6 +171,7 @@ struct report {
     char fault[REPORTED_FAULT];
     _Atomic int64_t whole_ms; /* link_clock_ms() when all changes had been taken; 0: never yet */
     _Atomic uint64_t n_waiting, n_sent, n_held;
+    _Atomic int64_t offset_ms, slack_ms; /* of the clock; slack 0: not known */
 };
 
 struct cluster;

@@ -13,6 +13,7 @@ enum {
     TOLD_AT_ONCE = 64,
     GLANCE_MS = 50,
     FIRST_ROOM = 64,
+    LOG_AGAIN_MS = 10000,
 };
 
 /* ---- what is in line ---- */
@@ -255,6 +256,33 @@ static bool is_overdue(const struct cluster *cluster, const struct job *job)
     return link_clock_ms() - job->since_ms > cluster->timeout_ms;
 }
 
+/* Under the lock. Returns: the partition that the others wait for. */
+static const struct shard *find_last(const struct cluster *cluster)
+{
+    const struct shard *last = &cluster->shards[0];
+    for (uint32_t i = 0; i < cluster->n_shards; i++)
+        if (cluster->shards[i].upto < last->upto)
+            last = &cluster->shards[i];
+    return last;
+}
+
+static void log_late(struct cluster *cluster)
+{
+    const struct kv_host *host = &cluster->host->base;
+    int64_t now_ms = link_clock_ms();
+    cluster->n_late++;
+    if (now_ms < cluster->late_log_ms)
+        return;
+    pthread_mutex_lock(&cluster->lock);
+    uint32_t part = find_last(cluster)->store->part;
+    cluster->late_log_ms = now_ms + LOG_AGAIN_MS;
+    pthread_mutex_unlock(&cluster->lock);
+    host->log(
+        host, KV_LOG_WARN,
+        "commands are not answered in time, as their changes wait for partition %u: %ju so far",
+        part, (uintmax_t)cluster->n_late);
+}
+
 /* Returns: whether there was one. *ret_is_late: it has waited too long, and must not be shown. */
 static bool take_ready(struct cluster *cluster, struct job *ret, bool *ret_is_late)
 {
@@ -280,6 +308,8 @@ static void give_back_ready(struct cluster *cluster)
         pthread_mutex_lock(&cluster->lock);
         is_there = take_ready(cluster, &job, &is_late);
         pthread_mutex_unlock(&cluster->lock);
+        if (is_there && is_late)
+            log_late(cluster);
         if (is_there)
             give_back(cluster, &job, is_late);
     } while (is_there);

@@ -258,7 +258,11 @@ static void remote_unref(struct kv_store *store, void *ref)
 
 static void remote_metrics(struct kv_store *store, struct kv_metrics_out *out)
 {
+    static const struct kv_metric apart = {"kvserver_store_clock_difference_seconds",
+                                           KV_METRIC_GAUGE, "seconds",
+                                           "How far the clocks of the parts are apart"};
     store->inner_ops->metrics(store->inner, out);
+    out->number(out, &apart, 1500000000);
 }
 
 static void remote_parts(struct kv_store *store, struct kv_parts_out *out)
