@@ -75,3 +75,11 @@ kv_add_test(unit_redis_placement
             SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_placement_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/placement.c
             USES kv_abi)
 target_include_directories(test_unit_redis_placement PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+
+# The order of the changes of a Redis Cluster, without one.
+foreach(source jobs record telling)
+  list(APPEND telling_sources ${PROJECT_SOURCE_DIR}/modules/store/redis/${source}.c)
+endforeach()
+kv_add_test(unit_redis_telling SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/telling_test.c ${telling_sources}
+            USES redis_client)
+target_include_directories(test_unit_redis_telling PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

@@ -272,11 +272,6 @@ static struct kv_store_host make_host(const struct kv_store_host *real)
     };
 }
 
-struct told {
-    struct pending pending;
-    uint32_t part;
-};
-
 /* ---- opening and closing ---- */
 
 static struct cluster *create(const struct kv_store *store, struct nodes *nodes, uint32_t n_parts)
@@ -367,7 +362,7 @@ static int open_parts(struct kv_store *store, struct kv_error *reterr)
         }
         report_connection(shard->store, true, "");
         if (cluster->told < shard->store->position)
-            cluster->told = shard->store->position;
+            cluster->told = cluster->newest = cluster->taken = shard->store->position;
     }
     return survey_end(cluster->shards[0].store, reterr);
 }
@@ -544,5 +539,5 @@ void cluster_metrics(const struct kv_store *store, struct kv_metrics_out *out)
 
 uint64_t cluster_revision(struct kv_store *store)
 {
-    return store->cluster->told;
+    return store->cluster->newest;
 }

@@ -56,7 +56,9 @@ struct cluster {
     int64_t drift_look_ms, drift_log_ms, late_log_ms; /* when it is done next; under the lock */
     char drift_text[LONGEST_LINE]; /* why clocks stop all writes; empty: they do not; the same */
     _Atomic uint64_t n_late;       /* results that were not told in time */
-    _Atomic uint64_t told;
+    uint64_t taken; /* the last revision out of line: to be told, or told; under the lock */
+    _Atomic uint64_t newest; /* the same, from just before it is told on */
+    _Atomic uint64_t told;   /* the same, once it has been told */
     uint32_t n_loops, n_shards;
     struct turn *turns;
     struct shard shards[MOST_PARTS];

@@ -72,14 +72,14 @@ void telling_line_up(struct shard *shard, const struct kv_change *change, bool i
     struct cluster *cluster = shard->cluster;
     struct pending pending = {.change = *change, .is_elsewhere = is_elsewhere};
     pthread_mutex_lock(&cluster->lock);
-    uint64_t told = cluster->told;
-    if (change->revision <= told && !cluster->is_open) {
+    uint64_t taken = cluster->taken;
+    if (change->revision <= taken && !cluster->is_open) {
         pthread_mutex_unlock(&cluster->lock);
         return; /* nobody was told anything yet */
     }
-    if (change->revision <= told || !reserve(&shard->pending)) {
+    if (change->revision <= taken || !reserve(&shard->pending)) {
         if (reserve(&shard->pending))
-            append(shard, &(struct pending){.change = {.revision = told + 1}, .is_resync = true});
+            append(shard, &(struct pending){.change = {.revision = taken + 1}, .is_resync = true});
         telling_alert(cluster);
         pthread_mutex_unlock(&cluster->lock);
         return;
@@ -101,7 +101,7 @@ void telling_line_up_resync(struct shard *shard)
     struct cluster *cluster = shard->cluster;
     pthread_mutex_lock(&cluster->lock);
     if (reserve(&shard->pending)) {
-        uint64_t revision = shard->upto > cluster->told ? shard->upto : cluster->told + 1;
+        uint64_t revision = shard->upto > cluster->taken ? shard->upto : cluster->taken + 1;
         append(shard, &(struct pending){.change = {.revision = revision}, .is_resync = true});
     }
     telling_alert(cluster);
@@ -219,24 +219,36 @@ static size_t take_next(struct cluster *cluster, struct told told[TOLD_AT_ONCE])
     size_t n = 0;
     uint64_t wanted = 0;
     struct shard *next;
-    while (n < TOLD_AT_ONCE && (next = find_next(cluster, &wanted)) != NULL)
-        told[n++] = (struct told){take_first(&next->pending), next->store->part};
+    while (n < TOLD_AT_ONCE && (next = find_next(cluster, &wanted)) != NULL) {
+        told[n] = (struct told){take_first(&next->pending), next->store->part};
+        uint64_t revision = told[n++].pending.change.revision;
+        if (cluster->taken < revision)
+            cluster->taken = revision;
+    }
     telling_ask_to_pass(cluster, wanted);
     return n;
 }
 
+static void raise_to(_Atomic uint64_t *revision, uint64_t other)
+{
+    if (*revision < other)
+        *revision = other; /* only this thread writes it */
+}
+
+/* Whoever sees a change finds that it is not newer than the newest; and whoever finds that it has
+ * been told, as those do that show it to observers, is right. */
 static void tell(struct cluster *cluster, const struct told *told)
 {
     const struct kv_store_host *host = cluster->host;
     const struct kv_change *change = &told->pending.change;
-    if (change->revision > cluster->told)
-        cluster->told = change->revision;
+    raise_to(&cluster->newest, change->revision);
     if (told->pending.is_resync)
         host->resync(host, told->part);
     else if (told->pending.is_elsewhere)
         host->changed_elsewhere(host, told->part, change);
     else
         host->changed(host, told->part, change);
+    raise_to(&cluster->told, change->revision);
     release(&cluster->shards[told->part], &told->pending);
 }
 

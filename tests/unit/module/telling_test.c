@@ -1,0 +1,170 @@
+/* The order in which the store `redis` tells the changes of the partitions of a cluster, even if
+ * one comes while another is being told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "answers.h"
+#include "catching_up.h"
+#include "lease.h"
+#include "record.h"
+#include "telling.h"
+#include "worker.h"
+
+enum {
+    N_SHARDS = 2
+};
+
+static struct cluster cluster;
+static struct kv_store parts[N_SHARDS];
+static uint64_t late; /* reported during the first change; 0: none */
+static char log_text[256];
+
+/* ---- what telling.c needs of other files ---- */
+
+void answers_drop_result(struct job *job)
+{
+    (void)job;
+}
+
+void catching_up_take(const struct cluster *whole, const struct job *job)
+{
+    (void)whole;
+    (void)job;
+}
+
+void worker_wake(struct kv_store *store)
+{
+    (void)store;
+}
+
+bool lease_is_held(const struct kv_store *store)
+{
+    (void)store;
+    return false;
+}
+
+/* ---- the host ---- */
+
+static void line_up(uint32_t part, uint64_t revision)
+{
+    struct record *record = record_create(KV_SLICE("key"), KV_SLICE("1"));
+    struct kv_change change = {.reason = KV_REASON_SET,
+                               .revision = revision,
+                               .key = record_key(record),
+                               .after = {.revision = revision, .ref = record}};
+    telling_line_up(&cluster.shards[part], &change, false);
+    record_unref(record);
+}
+
+static void note(const char *what)
+{
+    size_t len = strlen(log_text);
+    snprintf(log_text + len, sizeof(log_text) - len, "%s ", what);
+}
+
+static void note_revision(uint64_t revision)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%ju", (uintmax_t)revision);
+    note(text);
+}
+
+static void changed(const struct kv_store_host *host, uint32_t part, const struct kv_change *change)
+{
+    (void)host;
+    (void)part;
+    assert_true(cluster.told < change->revision);
+    assert_true(cluster.newest >= change->revision);
+    note_revision(change->revision);
+    if (late != 0)
+        line_up(1, late);
+    late = 0;
+}
+
+static void resync(const struct kv_store_host *host, uint32_t part)
+{
+    (void)host;
+    (void)part;
+    note("resync");
+}
+
+static const struct kv_store_host host = {.changed = changed, .resync = resync};
+
+/* ---- tests ---- */
+
+static int set_up(void **state)
+{
+    (void)state;
+    cluster = (struct cluster){
+        .host = &host, .n_shards = N_SHARDS, .is_open = true, .timeout_ms = INT64_MAX};
+    pthread_mutex_init(&cluster.lock, NULL);
+    pthread_cond_init(&cluster.is_work, NULL);
+    for (uint32_t i = 0; i < N_SHARDS; i++) {
+        parts[i] = (struct kv_store){.part = i};
+        cluster.shards[i] = (struct shard){.cluster = &cluster, .store = &parts[i]};
+    }
+    log_text[0] = '\0';
+    late = 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < N_SHARDS; i++)
+        telling_clear(&cluster.shards[i]);
+    pthread_cond_destroy(&cluster.is_work);
+    pthread_mutex_destroy(&cluster.lock);
+    return 0;
+}
+
+/* All partitions have passed everything that is in line; then the thread's work is done once. */
+static void tell_all(void)
+{
+    for (uint32_t i = 0; i < N_SHARDS; i++)
+        telling_pass(&cluster.shards[i], 1000);
+    cluster.is_closing = true;
+    telling_run(&cluster);
+}
+
+static void changes_are_told_in_the_order_of_revisions(void **state)
+{
+    (void)state;
+    line_up(0, 10);
+    line_up(0, 30);
+    line_up(1, 20);
+    tell_all();
+    assert_string_equal(log_text, "10 20 30 ");
+    assert_int_equal(cluster.told, 30);
+}
+
+static void a_change_is_not_told_behind_one_with_a_larger_revision(void **state)
+{
+    (void)state;
+    line_up(0, 10);
+    line_up(0, 30);
+    late = 20;
+    tell_all();
+    tell_all();
+    assert_string_equal(log_text, "10 30 resync ");
+    assert_true(cluster.told > 30);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(changes_are_told_in_the_order_of_revisions, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_change_is_not_told_behind_one_with_a_larger_revision,
+                                        set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
