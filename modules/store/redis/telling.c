@@ -67,19 +67,48 @@ void telling_alert(struct cluster *cluster)
     pthread_cond_signal(&cluster->is_work);
 }
 
+static uint64_t larger(uint64_t one, uint64_t other)
+{
+    return one > other ? one : other;
+}
+
+/* Under the lock. The place in line of a resync is behind all that has been told, or is in line
+ * with a revision of up to that one; it is told with a larger one. */
+static uint64_t place_of(const struct cluster *cluster, const struct pending *pending)
+{
+    uint64_t revision = pending->change.revision;
+    return pending->is_resync ? larger(revision, cluster->taken) + 1 : revision;
+}
+
+/* Under the lock. Other servers may have told all changes up to the newest one, so their clients
+ * must not resume here behind these either. */
+static void append_resync(struct shard *shard)
+{
+    uint64_t revision = larger(larger(shard->last, shard->store->newest), shard->cluster->taken);
+    if (reserve(&shard->pending))
+        append(shard, &(struct pending){.change = {.revision = revision}, .is_resync = true});
+    shard->last = revision + 1;
+}
+
+/* Under the lock. Whether a resync stands last, which shows all that comes until it is told. */
+static bool has_resync_last(const struct queue *queue)
+{
+    size_t last = (queue->first + queue->n - 1) & (queue->capacity - 1);
+    return queue->n != 0 && queue->slots[last].is_resync;
+}
+
 void telling_line_up(struct shard *shard, const struct kv_change *change, bool is_elsewhere)
 {
     struct cluster *cluster = shard->cluster;
     struct pending pending = {.change = *change, .is_elsewhere = is_elsewhere};
     pthread_mutex_lock(&cluster->lock);
-    uint64_t taken = cluster->taken;
-    if (change->revision <= taken && !cluster->is_open) {
+    if (change->revision <= cluster->taken && !cluster->is_open) {
         pthread_mutex_unlock(&cluster->lock);
         return; /* nobody was told anything yet */
     }
-    if (change->revision <= taken || !reserve(&shard->pending)) {
-        if (reserve(&shard->pending))
-            append(shard, &(struct pending){.change = {.revision = taken + 1}, .is_resync = true});
+    if (change->revision <= larger(cluster->taken, shard->last) || !reserve(&shard->pending)) {
+        if (!has_resync_last(&shard->pending))
+            append_resync(shard);
         telling_alert(cluster);
         pthread_mutex_unlock(&cluster->lock);
         return;
@@ -100,10 +129,8 @@ void telling_line_up_resync(struct shard *shard)
 {
     struct cluster *cluster = shard->cluster;
     pthread_mutex_lock(&cluster->lock);
-    if (reserve(&shard->pending)) {
-        uint64_t revision = shard->upto > cluster->taken ? shard->upto : cluster->taken + 1;
-        append(shard, &(struct pending){.change = {.revision = revision}, .is_resync = true});
-    }
+    if (!has_resync_last(&shard->pending))
+        append_resync(shard);
     telling_alert(cluster);
     pthread_mutex_unlock(&cluster->lock);
 }
@@ -184,9 +211,10 @@ static struct shard *find_next(struct cluster *cluster, uint64_t *ret_wanted)
         struct shard *shard = &cluster->shards[i];
         if (shard->pending.n == 0)
             continue;
-        uint64_t revision = shard->pending.slots[shard->pending.first].change.revision;
-        if (revision < first) {
-            first = revision;
+        const struct pending *pending = &shard->pending.slots[shard->pending.first];
+        uint64_t place = place_of(cluster, pending);
+        if (place < first || (place == first && !pending->is_resync)) {
+            first = place;
             next = shard;
         }
         if (*ret_wanted < shard->last)
@@ -214,17 +242,21 @@ struct told {
     uint32_t part;
 };
 
+static struct told take(struct cluster *cluster, struct shard *shard)
+{
+    struct told told = {take_first(&shard->pending), shard->store->part};
+    told.pending.change.revision = place_of(cluster, &told.pending);
+    cluster->taken = larger(cluster->taken, told.pending.change.revision);
+    return told;
+}
+
 static size_t take_next(struct cluster *cluster, struct told told[TOLD_AT_ONCE])
 {
     size_t n = 0;
     uint64_t wanted = 0;
     struct shard *next;
-    while (n < TOLD_AT_ONCE && (next = find_next(cluster, &wanted)) != NULL) {
-        told[n] = (struct told){take_first(&next->pending), next->store->part};
-        uint64_t revision = told[n++].pending.change.revision;
-        if (cluster->taken < revision)
-            cluster->taken = revision;
-    }
+    while (n < TOLD_AT_ONCE && (next = find_next(cluster, &wanted)) != NULL)
+        told[n++] = take(cluster, next);
     telling_ask_to_pass(cluster, wanted);
     return n;
 }

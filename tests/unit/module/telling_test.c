@@ -25,6 +25,7 @@ enum {
 static struct cluster cluster;
 static struct kv_store parts[N_SHARDS];
 static uint64_t late; /* reported during the first change; 0: none */
+static uint64_t revision_at_resync;
 static char log_text[256];
 
 /* ---- what telling.c needs of other files ---- */
@@ -93,10 +94,19 @@ static void resync(const struct kv_store_host *host, uint32_t part)
 {
     (void)host;
     (void)part;
+    revision_at_resync = cluster.newest;
     note("resync");
 }
 
-static const struct kv_store_host host = {.changed = changed, .resync = resync};
+static void wake_at(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms)
+{
+    (void)host;
+    (void)part;
+    (void)deadline_ms;
+    note("wake");
+}
+
+static const struct kv_store_host host = {.changed = changed, .resync = resync, .wake_at = wake_at};
 
 /* ---- tests ---- */
 
@@ -158,6 +168,84 @@ static void a_change_is_not_told_behind_one_with_a_larger_revision(void **state)
     assert_true(cluster.told > 30);
 }
 
+static void resync_in_the_middle(void)
+{
+    line_up(0, 10);
+    line_up(1, 11);
+    line_up(0, 20);
+    telling_line_up_resync(&cluster.shards[0]);
+}
+
+/* So a client that was shown the last change does not resume behind it as if it still existed. */
+static void a_resync_is_told_with_a_revision_of_its_own(void **state)
+{
+    (void)state;
+    resync_in_the_middle();
+    tell_all();
+    assert_string_equal(log_text, "10 11 20 resync ");
+    assert_true(revision_at_resync > 20);
+    assert_int_equal(cluster.newest, revision_at_resync);
+}
+
+/* Another server may have told them. */
+static void a_resync_is_above_changes_that_were_not_taken(void **state)
+{
+    (void)state;
+    parts[0].newest = 500;
+    resync_in_the_middle();
+    line_up(1, 400);
+    line_up(1, 600);
+    tell_all();
+    assert_string_equal(log_text, "10 11 20 400 resync 600 ");
+    assert_in_range(revision_at_resync, 501, 599);
+}
+
+static void a_resync_is_above_changes_that_come_first(void **state)
+{
+    (void)state;
+    resync_in_the_middle();
+    line_up(1, 21);
+    tell_all();
+    assert_string_equal(log_text, "10 11 20 21 resync ");
+    assert_true(revision_at_resync > 21);
+}
+
+static void larger_changes_follow_a_resync(void **state)
+{
+    (void)state;
+    resync_in_the_middle();
+    line_up(0, 30);
+    line_up(1, 40);
+    tell_all();
+    assert_string_equal(log_text, "10 11 20 resync 30 40 ");
+    assert_in_range(revision_at_resync, 21, 29);
+}
+
+/* Redis has lost the change 20, and gives its revision away again, before the loss is told. */
+static void a_lost_revision_is_not_told_again_behind_the_resync(void **state)
+{
+    (void)state;
+    resync_in_the_middle();
+    line_up(0, 18);
+    line_up(0, 20);
+    line_up(0, 30);
+    tell_all();
+    assert_string_equal(log_text, "10 11 20 resync 30 ");
+}
+
+static void results_wait_for_the_resync_before_them(void **state)
+{
+    (void)state;
+    telling_pass(&cluster.shards[0], 20);
+    telling_line_up_resync(&cluster.shards[0]);
+    telling_hold(&cluster.shards[0], &(struct job){.kind = JOB_WAKE});
+    cluster.is_closing = true;
+    telling_run(&cluster);
+    assert_string_equal(log_text, "");
+    tell_all();
+    assert_string_equal(log_text, "resync wake ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +253,16 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_change_is_not_told_behind_one_with_a_larger_revision,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_resync_is_told_with_a_revision_of_its_own, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_resync_is_above_changes_that_were_not_taken, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_resync_is_above_changes_that_come_first, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(larger_changes_follow_a_resync, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_lost_revision_is_not_told_again_behind_the_resync, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(results_wait_for_the_resync_before_them, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
