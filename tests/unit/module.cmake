@@ -83,3 +83,10 @@ endforeach()
 kv_add_test(unit_redis_telling SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/telling_test.c ${telling_sources}
             USES redis_client)
 target_include_directories(test_unit_redis_telling PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+
+# Its known nodes.
+kv_add_test(unit_redis_nodes
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_nodes_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/login.c
+                    ${PROJECT_SOURCE_DIR}/modules/store/redis/nodes.c
+            USES redis_client)
+target_include_directories(test_unit_redis_nodes PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

@@ -15,10 +15,14 @@ enum {
 struct node {
     char host[REDIS_LONGEST_HOST];
     int port;
+    bool is_configured;
+    bool has_failed; /* the last connection to it */
+    uint64_t named;  /* the number of the last answer that it is in */
 };
 
 struct nodes {
     pthread_mutex_t lock;
+    uint64_t n_answers; /* to CLUSTER SLOTS */
     size_t n;
     struct node all[MOST_NODES];
 };
@@ -43,17 +47,89 @@ static bool is_node(const struct node *node, struct kv_slice host, int port)
     return node->port == port && kv_slice_equals(kv_slice_of(node->host), host);
 }
 
+/* Under the lock. NULL: it is not known. */
+static struct node *find(struct nodes *nodes, struct kv_slice host, int port)
+{
+    for (size_t i = 0; i < nodes->n; i++)
+        if (is_node(&nodes->all[i], host, port))
+            return &nodes->all[i];
+    return NULL;
+}
+
+/* Under the lock. Returns: a place for another node, in which a learned one may be, of those that
+ * cannot be reached the one that was named the longest time ago; NULL: there is none. */
+static struct node *make_room(struct nodes *nodes)
+{
+    struct node *worst = NULL;
+    if (nodes->n < MOST_NODES)
+        return &nodes->all[nodes->n++];
+    for (struct node *each = nodes->all; each < nodes->all + nodes->n; each++) {
+        bool is_worse = worst == NULL || (each->has_failed && !worst->has_failed) ||
+                        (each->has_failed == worst->has_failed && each->named < worst->named);
+        if (!each->is_configured && is_worse)
+            worst = each;
+    }
+    return worst;
+}
+
+/* Under the lock. Returns: NULL if there is no room. */
+static struct node *find_or_add(struct nodes *nodes, struct kv_slice host, int port)
+{
+    struct node *node = find(nodes, host, port);
+    if (node != NULL || host.len >= REDIS_LONGEST_HOST || (node = make_room(nodes)) == NULL)
+        return node;
+    *node = (struct node){.port = port};
+    snprintf(node->host, REDIS_LONGEST_HOST, "%.*s", (int)host.len, host.bytes);
+    return node;
+}
+
 void nodes_add(struct nodes *nodes, struct kv_slice host, int port)
 {
     pthread_mutex_lock(&nodes->lock);
-    size_t i = 0;
-    while (i < nodes->n && !is_node(&nodes->all[i], host, port))
-        i++;
-    if (i == nodes->n && i < MOST_NODES && host.len < REDIS_LONGEST_HOST) {
-        snprintf(nodes->all[i].host, REDIS_LONGEST_HOST, "%.*s", (int)host.len, host.bytes);
-        nodes->all[i].port = port;
-        nodes->n++;
+    struct node *node = find_or_add(nodes, host, port);
+    if (node != NULL)
+        node->is_configured = true;
+    pthread_mutex_unlock(&nodes->lock);
+}
+
+void nodes_note(struct nodes *nodes, struct kv_slice host, int port, bool is_reached)
+{
+    pthread_mutex_lock(&nodes->lock);
+    struct node *node = find(nodes, host, port);
+    if (node != NULL)
+        node->has_failed = !is_reached;
+    pthread_mutex_unlock(&nodes->lock);
+}
+
+static uint64_t begin_answer(struct nodes *nodes)
+{
+    pthread_mutex_lock(&nodes->lock);
+    uint64_t number = ++nodes->n_answers;
+    pthread_mutex_unlock(&nodes->lock);
+    return number;
+}
+
+static void learn(struct nodes *nodes, struct kv_slice host, int port, uint64_t answer)
+{
+    pthread_mutex_lock(&nodes->lock);
+    struct node *node = find_or_add(nodes, host, port);
+    if (node != NULL && node->named < answer)
+        node->named = answer;
+    pthread_mutex_unlock(&nodes->lock);
+}
+
+/* An answer may be outdated, and a node unreachable for a while: so both have to speak against it.
+ */
+static void forget_others(struct nodes *nodes, uint64_t answer)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&nodes->lock);
+    for (size_t i = 0; i < nodes->n; i++) {
+        const struct node *node = &nodes->all[i];
+        if (node->is_configured || !node->has_failed || node->named >= answer)
+            nodes->all[n++] = *node;
     }
+    nodes->n = n;
     pthread_mutex_unlock(&nodes->lock);
 }
 
@@ -135,8 +211,8 @@ static bool take_number(struct kv_slice *reply, int64_t *ret)
 }
 
 /* A node: its host, its port, and more. Without a host it is the one that was asked. */
-static bool take_node(struct kv_store *store, struct kv_slice *reply, struct kv_slice *ret_host,
-                      int *ret_port)
+static bool take_node(struct kv_store *store, struct kv_slice *reply, uint64_t answer,
+                      struct kv_slice *ret_host, int *ret_port)
 {
     struct resp_value host;
     int64_t n, port;
@@ -146,7 +222,7 @@ static bool take_node(struct kv_store *store, struct kv_slice *reply, struct kv_
         return false;
     *ret_host = host.text.len != 0 ? host.text : store->settings.address.host;
     *ret_port = (int)port;
-    nodes_add(store->nodes, *ret_host, *ret_port);
+    learn(store->nodes, *ret_host, *ret_port, answer);
     for (; n > 2; n--)
         if (!skip(reply))
             return false;
@@ -154,8 +230,8 @@ static bool take_node(struct kv_store *store, struct kv_slice *reply, struct kv_
 }
 
 /* A range: its first and last slot, its master, its replicas. */
-static bool take_range(struct kv_store *store, struct kv_slice *reply, struct kv_slice *owner,
-                       int *owner_port)
+static bool take_range(struct kv_store *store, struct kv_slice *reply, uint64_t answer,
+                       struct kv_slice *owner, int *owner_port)
 {
     int64_t n, first, last;
     unsigned slot = slot_of(store->tag);
@@ -164,7 +240,7 @@ static bool take_range(struct kv_store *store, struct kv_slice *reply, struct kv
     for (int64_t i = 2; i < n; i++) {
         struct kv_slice host;
         int port;
-        if (!take_node(store, reply, &host, &port))
+        if (!take_node(store, reply, answer, &host, &port))
             return false;
         if (i == 2 && first <= slot && slot <= last) {
             *owner = host;
@@ -178,12 +254,15 @@ int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct kv_sl
                      int *ret_port)
 {
     struct resp_value ranges;
+    uint64_t answer = begin_answer(store->nodes);
     *ret_host = (struct kv_slice){0};
     if (!resp_next(&reply, &ranges) || ranges.type != RESP_ARRAY)
         return -1;
     for (int64_t i = 0; i < ranges.number; i++)
-        if (!take_range(store, &reply, ret_host, ret_port))
+        if (!take_range(store, &reply, answer, ret_host, ret_port))
             return -1;
+    if (ranges.number > 0)
+        forget_others(store->nodes, answer);
     return 0;
 }
 
@@ -212,6 +291,14 @@ static int look_for_owner(const struct attempt *attempt)
     return 0;
 }
 
+static int reach(const struct attempt *attempt, uint64_t *ret_id)
+{
+    const struct address *address = login_address(attempt);
+    int result = login_connect(attempt, ret_id);
+    nodes_note(attempt->store->nodes, address->host, address->port, result == 0);
+    return result;
+}
+
 int nodes_connect(const struct attempt *attempt, uint64_t *ret_id)
 {
     struct kv_store *store = attempt->store;
@@ -219,7 +306,7 @@ int nodes_connect(const struct attempt *attempt, uint64_t *ret_id)
     int result = 0;
     for (int hop = 0; hop < MOST_HOPS && result == 0; hop++) {
         one.until_ms = link_clock_ms() + nodes_patience_ms(store);
-        result = login_connect(&one, ret_id) == 0 ? look_for_owner(&one) : -1;
+        result = reach(&one, ret_id) == 0 ? look_for_owner(&one) : -1;
     }
     if (result == 1)
         return 0;

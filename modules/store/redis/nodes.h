@@ -13,8 +13,12 @@ struct nodes *nodes_create(void);
 /* Accepts NULL. */
 void nodes_destroy(struct nodes *nodes);
 
-/* Adds a node, unless it is known. Nodes beyond a limit are ignored. */
+/* Adds a node of the configuration. Beyond a limit it is ignored. */
 void nodes_add(struct nodes *nodes, struct kv_slice host, int port);
+
+/* Notes whether the node could be reached. One that could not, and is not of the configuration, is
+ * forgotten once an answer to CLUSTER SLOTS lacks it. */
+void nodes_note(struct nodes *nodes, struct kv_slice host, int port, bool is_reached);
 
 /* Writes the hash tag of a partition. The tags spread the partitions evenly over the slots. */
 void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG]);
@@ -30,7 +34,8 @@ int64_t nodes_patience_ms(const struct kv_store *store);
 /* Points the store to the next node in turn, of its own turn: so none is left out. */
 void nodes_try_next(struct kv_store *store);
 
-/* Reads the answer to CLUSTER SLOTS, and adds the nodes in it. *ret_host: of the master of the
+/* Reads the answer to CLUSTER SLOTS, and adds the nodes in it: beyond the limit, each in place of
+ * another one that was not in the configuration. *ret_host: of the master of the
  * store's partition, in the answer or in the store; empty if there is none. Returns: -1 if the
  * answer is malformed. */
 int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct kv_slice *ret_host,
