@@ -90,3 +90,11 @@ kv_add_test(unit_redis_nodes
                     ${PROJECT_SOURCE_DIR}/modules/store/redis/nodes.c
             USES redis_client)
 target_include_directories(test_unit_redis_nodes PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+
+# The beginning of its sessions.
+set(redis_client ${PROJECT_SOURCE_DIR}/modules/redis_client)
+kv_add_test(unit_redis_session
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_session_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/session.c
+                    ${redis_client}/buffer.c ${redis_client}/request.c ${redis_client}/resp.c
+            USES kv_abi)
+target_include_directories(test_unit_redis_session PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

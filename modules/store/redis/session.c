@@ -189,6 +189,12 @@ static int subscribe(const struct attempt *attempt)
     return login_demand_done(attempt, (struct kv_slice[]){KV_SLICE("PING")}, 1);
 }
 
+/* The log has none. */
+static void miss_touches(struct kv_store *store)
+{
+    store->host->touched(store->host, PART, (struct kv_slice){0}, 0, 0);
+}
+
 /* Changes pushed before the log has been read to its end are in the log, and passed over. Most is
  * read before anything is pushed, as Redis cuts off who has too much waiting then. */
 static int continue_chain(struct attempt *attempt, uint64_t newest)
@@ -196,14 +202,17 @@ static int continue_chain(struct attempt *attempt, uint64_t newest)
     struct kv_store *store = attempt->store;
     if (store->position == 0)
         chain_begin(store, newest);
-    store->host->touched(store->host, PART, (struct kv_slice){0}, 0, 0); /* the log has none */
+    miss_touches(store);
     if (newest < store->position) /* Redis has lost its latest writes */
         chain_jump(store, newest);
     if (read_log(attempt) != 0)
         return -1;
     if (store->position < newest)
         chain_jump(store, newest);
-    return subscribe(attempt) == 0 ? read_log(attempt) : -1;
+    if (subscribe(attempt) != 0 || read_log(attempt) != 0)
+        return -1;
+    miss_touches(store); /* those that were pushed meanwhile, too */
+    return 0;
 }
 
 /* ---- all of it ---- */

@@ -1,0 +1,236 @@
+/* The order in which a session of the store `redis` asks for changes, without a Redis. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "chain.h"
+#include "clock.h"
+#include "fence.h"
+#include "finding.h"
+#include "library.h"
+#include "login.h"
+#include "master.h"
+#include "moving.h"
+#include "nodes.h"
+#include "session.h"
+
+static char log_text[256];
+static struct kv_store store;
+
+static void note(struct kv_slice word)
+{
+    size_t len = strlen(log_text);
+    snprintf(log_text + len, sizeof(log_text) - len, "%.*s ", (int)word.len, word.bytes);
+}
+
+/* ---- what session.c needs of other files ---- */
+
+const int64_t library_version = 1;
+
+struct kv_slice library_text(void)
+{
+    return (struct kv_slice){0};
+}
+
+static const struct address address;
+
+struct attempt login_attempt(struct kv_store *of, struct link *link, struct kv_error *reterr)
+{
+    return (struct attempt){.store = of, .link = link, .reterr = reterr};
+}
+
+const struct address *login_address(const struct attempt *attempt)
+{
+    (void)attempt;
+    return &address;
+}
+
+int login_connect(const struct attempt *attempt, uint64_t *ret_id)
+{
+    (void)attempt;
+    *ret_id = 1;
+    return 0;
+}
+
+int login_ask_run(const struct attempt *attempt, char *ret_id)
+{
+    (void)attempt;
+    (void)ret_id;
+    return 0;
+}
+
+int login_ask(const struct attempt *attempt, const struct kv_slice *words, size_t n,
+              struct kv_slice *ret_reply)
+{
+    (void)attempt;
+    (void)words;
+    (void)n;
+    *ret_reply = KV_SLICE(":1\r\n");
+    return 0;
+}
+
+/* The log is empty. Of kv1_look: the time and the newest revision. */
+int login_demand(const struct attempt *attempt, const struct kv_slice *words, size_t n,
+                 struct resp_value *ret_value, struct kv_slice *ret_reply)
+{
+    bool is_log = kv_slice_equals(words[0], KV_SLICE("XRANGE"));
+    (void)attempt;
+    (void)n;
+    if (is_log)
+        note(KV_SLICE("log"));
+    *ret_reply = is_log ? KV_SLICE("*0\r\n") : KV_SLICE("*3\r\n:2000\r\n:1000\r\n+epoch\r\n");
+    return resp_next(ret_reply, ret_value) ? 0 : -1;
+}
+
+int login_demand_done(const struct attempt *attempt, const struct kv_slice *words, size_t n)
+{
+    (void)attempt;
+    (void)n;
+    if (kv_slice_equals(words[0], KV_SLICE("PING")))
+        note(KV_SLICE("subscribe"));
+    return 0;
+}
+
+int finding_open(const struct attempt *attempt)
+{
+    (void)attempt;
+    return 0;
+}
+
+int fence_open(const struct attempt *attempt)
+{
+    (void)attempt;
+    return 0;
+}
+
+int fence_wait(const struct attempt *attempt)
+{
+    (void)attempt;
+    return 0;
+}
+
+void fence_hold(struct kv_store *of, struct link *link)
+{
+    (void)of;
+    (void)link;
+}
+
+void master_point(struct kv_store *of)
+{
+    (void)of;
+}
+
+void moving_pass(struct kv_store *of)
+{
+    (void)of;
+}
+
+int nodes_connect(const struct attempt *attempt, uint64_t *ret_id)
+{
+    return login_connect(attempt, ret_id);
+}
+
+int64_t nodes_patience_ms(const struct kv_store *of)
+{
+    (void)of;
+    return 1000;
+}
+
+void nodes_try_next(struct kv_store *of)
+{
+    (void)of;
+}
+
+int64_t link_clock_ms(void)
+{
+    return 1;
+}
+
+void link_close(struct link *link)
+{
+    buffer_clear(&link->out);
+}
+
+int64_t clock_now_ms(const struct kv_store *of)
+{
+    (void)of;
+    return 1;
+}
+
+void clock_take(struct kv_store *of, int64_t redis_us, int64_t asked_ms)
+{
+    (void)of;
+    (void)redis_us;
+    (void)asked_ms;
+}
+
+void chain_begin(struct kv_store *of, uint64_t revision)
+{
+    of->position = revision;
+}
+
+void chain_jump(struct kv_store *of, uint64_t revision)
+{
+    of->position = revision;
+    note(KV_SLICE("jump"));
+}
+
+void chain_pass(struct kv_store *of, int64_t us)
+{
+    (void)of;
+    (void)us;
+}
+
+int chain_take_logged(struct kv_store *of, struct kv_slice events)
+{
+    (void)of;
+    (void)events;
+    return 0;
+}
+
+/* ---- the host ---- */
+
+static bool may_tell(const struct kv_store_host *host)
+{
+    (void)host;
+    return true;
+}
+
+static void touched(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
+                    uint64_t revision, int64_t deadline_ms)
+{
+    (void)host;
+    (void)part;
+    (void)key;
+    (void)deadline_ms;
+    assert_int_equal(revision, 0);
+    note(KV_SLICE("touched"));
+}
+
+/* ---- tests ---- */
+
+static const struct kv_store_host host = {.may_tell = may_tell, .touched = touched};
+
+/* Redis pushes the deadlines that are set once the server has subscribed; but until the log has
+ * been read, pushes are passed over, and the log has no deadlines. */
+static void deadlines_set_while_the_log_is_read_count_as_missed(void **state)
+{
+    struct kv_error error;
+    (void)state;
+    store = (struct kv_store){.host = &host, .n_parts = 1, .position = 1000};
+    store.settings.timeout_ms = 1000;
+    assert_int_equal(session_open(&store, &error), 0);
+    session_close(&store);
+    assert_string_equal(log_text, "touched log subscribe log touched ");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(deadlines_set_while_the_log_is_read_count_as_missed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
