@@ -286,13 +286,12 @@ static void take_for_observers(struct kv_store *store, enum question question, u
 
 static void take_slots(struct kv_store *store, struct kv_slice reply)
 {
-    struct kv_slice owner;
-    int port = 0;
+    struct owner owner;
     store->nodes = nodes_create();
     store->settings.address.host = KV_SLICE("127.0.0.1");
     snprintf(store->tag, sizeof(store->tag), "0");
-    if (nodes_read_slots(store, reply, &owner, &port) == 0 && owner.len != 0)
-        assert(port > 0 && port < 65536 && owner.len < REDIS_LONGEST_HOST);
+    if (nodes_read_slots(store, reply, &owner) == 0 && owner.host.len != 0)
+        assert(owner.port > 0 && owner.port < 65536 && owner.host.len < REDIS_LONGEST_HOST);
     nodes_destroy(store->nodes);
 }
 

@@ -21,6 +21,9 @@ N_KEYS = 12
 N_WRITES = 40
 N_WRITERS = 4
 N_LONG = 1500
+N_GHOSTS = 20
+MOST_DEPOSED = 5
+OF_ANOTHER_NODE = "passes on changes that another node has made"
 LONG = 60_000
 AHEAD_US = 4_000_000
 
@@ -443,6 +446,47 @@ class Tests:
             for i in range(N_KEYS):
                 feed.wait_for(f"hang/{i}", "end")
 
+    def master_that_is_deposed(self):
+        """It still has writes that were answered 504, executes them when it goes on, and its pushes reach the subscribers
+        of its successor. They are lost, so nobody hears of them, although the other replica confirms all that the
+        successor says. If it learns of its successor first, it pushes nothing, and is deposed again."""
+        cluster = Cluster(n_replicas=2)
+        try:
+            servers = [self.server(", ack: replicas", cluster, timeout_s=4) for _ in range(2)]
+            feeds = [Feed(server, "quiet") for server in servers]
+            told = []
+            while len(told) < MOST_DEPOSED and not any(OF_ANOTHER_NODE in server.read_log() for server in servers):
+                told.append(("quiet", f"before {len(told)}"))
+                expect(put(servers[0], *told[-1])[0], 202)
+                self.depose(cluster, servers)
+            told.append(("quiet", "after"))
+            expect(put(servers[0], *told[-1])[0], 202)
+            for feed in feeds:
+                feed.wait_for(*told[-1])
+                expect(feed.told, told)
+                expect(feed.n_resets, 0)
+            assert any(OF_ANOTHER_NODE in server.read_log() for server in servers), "no deposed master has pushed anything"
+            for server in servers:
+                server.end()
+        finally:
+            cluster.end()
+
+    def depose(self, cluster, servers):
+        """The master of the key `quiet` hangs, is written to, is replaced, and goes on."""
+        cluster.settle()
+        master = next(iter(self.places_of("quiet", cluster).values()))[0]
+        master.stop()
+        try:
+            at_once([lambda server=server, i=i: expect(put(server, "quiet", f"ghost {i}")[0], 504)
+                     for i in range(N_GHOSTS) for server in servers])
+            cluster.wait_for_masters(but=master)
+            for server in servers:
+                wait_for(lambda server=server: server.request("GET", "/readyz")[0] == 200,
+                         "the server is not ready again")
+        finally:
+            master.go_on()
+        cluster.settle()
+
     def operators_see_the_partitions(self):
         """In `kvctl cluster`, the metrics and /readyz?verbose; also while a master hangs."""
         server = self.server(cluster=self.steady, timeout_s=4)
@@ -580,6 +624,7 @@ def main():
     report.check("a long value is told that has moved to another master meanwhile", tests.long_value_that_has_moved)
     report.check("no write overtakes another while their partition moves", tests.order_while_a_partition_moves)
     report.check("all goes on when a master has hung and was replaced", tests.master_that_hangs)
+    report.check("nobody hears of the writes that a deposed master still executes", tests.master_that_is_deposed)
     report.check("operators see where the partitions are, and which are away", tests.operators_see_the_partitions)
     report.check("a node that refuses everything is passed over", tests.node_that_refuses_everything)
     report.check("a master that hangs is noticed in time while it is written to",

@@ -65,6 +65,13 @@ kv_add_test(unit_store_resp
             USES kv_base)
 target_include_directories(test_unit_store_resp PRIVATE ${PROJECT_SOURCE_DIR}/modules/redis_client)
 
+set(redis ${PROJECT_SOURCE_DIR}/modules/store/redis)
+kv_add_test(unit_redis_chain
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_chain_test.c ${redis}/chain.c ${redis}/clock.c
+                    ${redis}/event.c ${redis}/expiring.c ${redis}/jobs.c ${redis}/record.c ${redis}/report.c
+            USES kv_base redis_client)
+target_include_directories(test_unit_redis_chain PRIVATE ${redis})
+
 kv_add_test(unit_redis_resolver
             SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_resolver_test.c ${PROJECT_SOURCE_DIR}/modules/redis_client/resolver.c
             USES kv_base)

@@ -180,14 +180,38 @@ static int take_event(struct kv_store *store, struct event *event)
     return 0;
 }
 
-int chain_take(struct kv_store *store, struct kv_slice events)
+static void note_drop(struct kv_store *store)
+{
+    if (!store->has_dropped)
+        store->host->base.log(&store->host->base, KV_LOG_WARN,
+                              "Redis at %s passes on changes that another node has made: they are "
+                              "dropped",
+                              store->settings.address.text);
+    store->has_dropped = true;
+}
+
+/* Servers of older versions do not name the node. */
+static bool is_foreign(const struct kv_store *store, const struct event *event)
+{
+    uint32_t node = event_token_node(event->token.number);
+    return node != 0 && store->node != 0 && node != store->node;
+}
+
+static int take_all(struct kv_store *store, struct kv_slice events, bool are_pushed)
 {
     struct event event;
     int found;
     while ((found = event_next(&events, &event)) == 1)
-        if (take_event(store, &event) != 0)
+        if (are_pushed && is_foreign(store, &event))
+            note_drop(store);
+        else if (take_event(store, &event) != 0)
             return -1;
     return found;
+}
+
+int chain_take(struct kv_store *store, struct kv_slice events)
+{
+    return take_all(store, events, true);
 }
 
 int chain_take_logged(struct kv_store *store, struct kv_slice events)
@@ -200,5 +224,5 @@ int chain_take_logged(struct kv_store *store, struct kv_slice events)
                 chain_jump(store, event.prev);
             break;
         }
-    return chain_take(store, events);
+    return take_all(store, events, false);
 }

@@ -9,12 +9,15 @@
 #include "event.h"
 #include "shared.h"
 
-/* Takes the events of a push, or of an entry of the log. Events told before are skipped.
+/* Takes the events of a push. Events told before are skipped. Those of commands that another node
+ * of a Redis Cluster has executed are dropped: a master that was replaced while it hung executes
+ * what it still has when it goes on, and its pushes reach the subscribers of its successor. These
+ * changes are lost, yet may continue the chain.
  * Returns: -1 if an event does not continue the chain: it and the rest are not taken. */
 int chain_take(struct kv_store *store, struct kv_slice events);
 
-/* The same, from the log. If its events do not continue the chain, the changes before them are
- * gone, and the host is told so. */
+/* Takes the events of an entry of the log, which may have come there from another node. If its
+ * events do not continue the chain, the changes before them are gone, and the host is told so. */
 int chain_take_logged(struct kv_store *store, struct kv_slice events);
 
 /* Makes the change of an event, and passes it on. A long value is read from Redis; where it has

@@ -61,8 +61,8 @@ static void write_clock(const struct kv_store *store, struct buffer *out)
 static void write_common(struct kv_store *store, struct job *job, struct buffer *out)
 {
     char token[TOKEN_SIZE];
-    uint64_t mark = job->kind == JOB_COMMAND ? job->cmd->mark : 0;
-    job->number = ++store->last_number | mark << TOKEN_MARK_AT;
+    uint16_t mark = job->kind == JOB_COMMAND ? job->cmd->mark : 0;
+    job->number = event_token_number(mark, store->node, ++store->last_number);
     event_write_number(token, store->origin);
     event_write_number(token + 8, job->number);
     write_clock(store, out);

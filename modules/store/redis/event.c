@@ -31,6 +31,19 @@ void event_write_number(char bytes[8], uint64_t number)
     memcpy(bytes, &number, sizeof(number));
 }
 
+uint64_t event_token_number(uint16_t mark, uint32_t node, uint64_t count)
+{
+    uint64_t most =
+        node != 0 ? UINT64_C(1) << TOKEN_NODE_AT : (uint64_t)TOKEN_NODE << TOKEN_NODE_AT;
+    return (uint64_t)mark << TOKEN_MARK_AT | (uint64_t)node << TOKEN_NODE_AT | count % most;
+}
+
+uint32_t event_token_node(uint64_t number)
+{
+    uint32_t node = number >> TOKEN_NODE_AT & (2 * TOKEN_NODE - 1);
+    return (node & TOKEN_NODE) != 0 ? node : 0;
+}
+
 static uint32_t read_length(const char *bytes)
 {
     uint32_t number;

@@ -31,15 +31,24 @@ enum {
  * deadlines that are so late to even numbers. */
 #define EVENT_LAST_DEADLINE ((int64_t)1 << 54)
 
-/* The cause: the number of a KvServer, and that of its command, whose upper bits are its mark. */
+/* The cause: the number of a KvServer, and that of its command: from the top, 16 bits of its mark,
+ * 24 of the node of a Redis Cluster that it was sent to, and 24 that count the commands. Without a
+ * cluster, and from servers that name no node, all 48 bits below the mark count. */
 struct token {
     uint64_t origin; /* 0: nobody */
     uint64_t number;
 };
 
 enum {
-    TOKEN_MARK_AT = 48 /* bits of a token's number below the mark */
+    TOKEN_MARK_AT = 48, /* bits of a token's number below the mark */
+    TOKEN_NODE_AT = 24,
+    TOKEN_NODE = 1 << 23, /* set in the number of each node: no count gets that far */
 };
+
+/* node: as in struct kv_store. */
+uint64_t event_token_number(uint16_t mark, uint32_t node, uint64_t count);
+/* Returns: the node that a token's number names; 0: none. */
+uint32_t event_token_node(uint64_t number);
 
 /* A state of the key. */
 struct event_state {

@@ -58,11 +58,9 @@ local function tell(keys, common, revision, event)
   redis.call('SPUBLISH', common[1], event)
 end
 
-local NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
-
 -- So that every KvServer is there when it ends. Not in the log: who connects asks for the next one.
 local function ring(common, name, revision, deadline)
-  redis.call('SPUBLISH', common[1], pack({DEADLINE, revision, deadline, 0, 0}, 0, NO_TOKEN, name, '', 0, '', 0))
+  redis.call('SPUBLISH', common[1], pack({DEADLINE, revision, deadline, 0, 0}, 0, common[3], name, '', 0, '', 0))
 end
 
 local function take_away(keys, common, op, name, us, old)

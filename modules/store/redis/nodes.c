@@ -1,5 +1,6 @@
 #include "nodes.h"
 
+#include "event.h"
 #include "../../redis_client/options.h"
 
 #include <pthread.h>
@@ -159,6 +160,22 @@ void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG])
     while (slot_of(tag) * n_parts / N_SLOTS != part);
 }
 
+/* FNV-1a, mixed. Returns: 32 bits. */
+static uint64_t hash_of(struct kv_slice bytes)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < bytes.len; i++)
+        hash = (hash ^ (unsigned char)bytes.bytes[i]) * UINT64_C(0x100000001b3);
+    hash ^= hash >> 32;
+    hash *= UINT64_C(0x9e3779b97f4a7c15);
+    return hash >> 32;
+}
+
+static uint32_t number_of_node(struct kv_slice id)
+{
+    return (uint32_t)hash_of(id) % TOKEN_NODE | TOKEN_NODE;
+}
+
 /* ---- connecting ---- */
 
 void nodes_point_to(struct kv_store *store, struct kv_slice host, int port)
@@ -210,20 +227,24 @@ static bool take_number(struct kv_slice *reply, int64_t *ret)
     return true;
 }
 
-/* A node: its host, its port, and more. Without a host it is the one that was asked. */
+/* A node: its host, its port, its ID, and more. Without a host it is the one that was asked. */
 static bool take_node(struct kv_store *store, struct kv_slice *reply, uint64_t answer,
-                      struct kv_slice *ret_host, int *ret_port)
+                      struct owner *ret)
 {
-    struct resp_value host;
+    struct resp_value host, id = {0};
     int64_t n, port;
     if (!take_number(reply, &n) || n < 2 || !resp_next(reply, &host) ||
         !take_number(reply, &port) || port < 1 || port > 65535 ||
         host.text.len >= REDIS_LONGEST_HOST)
         return false;
-    *ret_host = host.text.len != 0 ? host.text : store->settings.address.host;
-    *ret_port = (int)port;
-    learn(store->nodes, *ret_host, *ret_port, answer);
-    for (; n > 2; n--)
+    *ret = (struct owner){.host = host.text.len != 0 ? host.text : store->settings.address.host,
+                          .port = (int)port};
+    learn(store->nodes, ret->host, ret->port, answer);
+    if (n > 2 && !resp_next(reply, &id))
+        return false;
+    if (id.type == RESP_STRING && id.text.len != 0)
+        ret->node = number_of_node(id.text);
+    for (; n > 3; n--)
         if (!skip(reply))
             return false;
     return true;
@@ -231,35 +252,31 @@ static bool take_node(struct kv_store *store, struct kv_slice *reply, uint64_t a
 
 /* A range: its first and last slot, its master, its replicas. */
 static bool take_range(struct kv_store *store, struct kv_slice *reply, uint64_t answer,
-                       struct kv_slice *owner, int *owner_port)
+                       struct owner *owner)
 {
     int64_t n, first, last;
     unsigned slot = slot_of(store->tag);
     if (!take_number(reply, &n) || !take_number(reply, &first) || !take_number(reply, &last))
         return false;
     for (int64_t i = 2; i < n; i++) {
-        struct kv_slice host;
-        int port;
-        if (!take_node(store, reply, answer, &host, &port))
+        struct owner node;
+        if (!take_node(store, reply, answer, &node))
             return false;
-        if (i == 2 && first <= slot && slot <= last) {
-            *owner = host;
-            *owner_port = port;
-        }
+        if (i == 2 && first <= slot && slot <= last)
+            *owner = node;
     }
     return true;
 }
 
-int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct kv_slice *ret_host,
-                     int *ret_port)
+int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct owner *ret_owner)
 {
     struct resp_value ranges;
     uint64_t answer = begin_answer(store->nodes);
-    *ret_host = (struct kv_slice){0};
+    *ret_owner = (struct owner){0};
     if (!resp_next(&reply, &ranges) || ranges.type != RESP_ARRAY)
         return -1;
     for (int64_t i = 0; i < ranges.number; i++)
-        if (!take_range(store, &reply, answer, ret_host, ret_port))
+        if (!take_range(store, &reply, answer, ret_owner))
             return -1;
     if (ranges.number > 0)
         forget_others(store->nodes, answer);
@@ -273,21 +290,22 @@ static int look_for_owner(const struct attempt *attempt)
     const struct kv_slice words[] = {KV_SLICE("CLUSTER"), KV_SLICE("SLOTS")};
     struct kv_store *store = attempt->store;
     const struct address *address = login_address(attempt);
-    struct kv_slice reply, owner;
-    int port = 0;
+    struct kv_slice reply;
+    struct owner owner;
     if (login_ask(attempt, words, 2, &reply) != 0)
         return -1;
     if (resp_is_error(reply))
         return login_fail(attempt, words[0], reply);
-    if (nodes_read_slots(store, reply, &owner, &port) != 0)
+    if (nodes_read_slots(store, reply, &owner) != 0)
         return kv_error_set(attempt->reterr,
                             "Redis at %s: its answer to CLUSTER SLOTS is malformed", address->text);
-    if (owner.len == 0)
+    if (owner.host.len == 0)
         return kv_error_set(attempt->reterr, "Redis Cluster: no node serves partition %u",
                             store->part);
-    if (port == address->port && kv_slice_equals(owner, address->host))
+    store->node = owner.node;
+    if (owner.port == address->port && kv_slice_equals(owner.host, address->host))
         return 1;
-    nodes_point_to(store, owner, port);
+    nodes_point_to(store, owner.host, owner.port);
     return 0;
 }
 

@@ -8,6 +8,12 @@
 
 #include "login.h"
 
+struct owner {
+    struct kv_slice host;
+    int port;
+    uint32_t node; /* as in struct kv_store */
+};
+
 /* Returns: NULL where there is no memory. */
 struct nodes *nodes_create(void);
 /* Accepts NULL. */
@@ -35,13 +41,13 @@ int64_t nodes_patience_ms(const struct kv_store *store);
 void nodes_try_next(struct kv_store *store);
 
 /* Reads the answer to CLUSTER SLOTS, and adds the nodes in it: beyond the limit, each in place of
- * another one that was not in the configuration. *ret_host: of the master of the
- * store's partition, in the answer or in the store; empty if there is none. Returns: -1 if the
- * answer is malformed. */
-int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct kv_slice *ret_host,
-                     int *ret_port);
+ * another one that was not in the configuration. *ret_owner: the master of the store's partition;
+ * its host is in the answer or in the store, and empty if there is none. Returns: -1 if the answer
+ * is malformed. */
+int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct owner *ret_owner);
 
-/* Connects to the node that has the partition, and logs in. Returns: -1 and *reterr. */
+/* Connects to the node that has the partition, notes which it is, and logs in. Returns: -1 and
+ * *reterr. */
 int nodes_connect(const struct attempt *attempt, uint64_t *ret_id);
 
 #endif

@@ -237,6 +237,7 @@ static int open_lane(struct attempt *attempt)
         end_predecessor(attempt) != 0)
         return -1;
     store->client_id = id;
+    store->has_dropped = false;
     attempt->until_ms = link_clock_ms() + store->settings.timeout_ms;
     if (load_library(attempt) != 0 || fence_open(attempt) != 0 || finding_open(attempt) != 0 ||
         look_often(attempt, &us, &newest) != 0)

@@ -192,6 +192,9 @@ struct kv_store {
     _Atomic uint64_t master_version; /* of what the store points to */
     char node_host[256];
     uint32_t next_node;           /* to be tried, of the known ones */
+    uint32_t node;                /* that the lane is connected to, a number made of its ID
+                                     (event.h); 0: not known, or no cluster */
+    bool has_dropped;             /* what another node has pushed over this lane */
     const struct kv_store *first; /* the partition that the others have to match; NULL: itself */
     /* Called by the thread: later changes will have larger revisions. May be NULL. */
     void (*passed)(void *context, uint64_t revision);

@@ -237,12 +237,12 @@ class Proxy:
 
 
 class Cluster:
-    """A Redis Cluster: masters with a replica each. arguments: further arguments of each node; cli: those of redis-cli;
+    """A Redis Cluster: masters, each with replicas. arguments: further arguments of each node; cli: those of redis-cli;
     more: further environment of a node, by its number."""
 
     def __init__(self, n_masters=3, n_replicas=1, node_timeout_ms=1500, arguments=(), has_port=True, cli=(),
                  more=lambda i: None):
-        self.n_masters = n_masters
+        self.n_masters, self.n_replicas = n_masters, n_replicas
         self.nodes = [Redis("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms),
                             "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0",
                             "--cluster-port", str(free_port()), *arguments, has_port=has_port, more=more(i))
@@ -267,16 +267,22 @@ class Cluster:
         ports = re.findall(r"slave\d+:ip=\S+?,port=(\d+),state=online", master.ask("INFO replication"))
         return [node for node in self.nodes if str(node.port) in ports]
 
+    def knows_replicas(self, master):
+        """Whether the master has all its replicas, and passes on what is published to them."""
+        name = master.ask("CLUSTER MYID").split()[1]
+        return (len(self.replicas_of(master)) == self.n_replicas
+                and len(re.findall(rf"slave {name} \S+ \S+ \S+ connected", master.ask("CLUSTER NODES"))) == self.n_replicas)
+
     def wait_for_masters(self, but=None):
         """Waits until all slots have a master again."""
         wait_for(lambda: len(self.masters(but)) == self.n_masters, "no replica takes over")
 
     def settle(self):
-        """Waits until every node runs, every master has its replica, and all nodes agree."""
+        """Waits until every node runs, every master has its replicas, and all nodes agree."""
         def is_settled():
             masters = self.masters()
             return (len(masters) == self.n_masters
-                    and all(self.replicas_of(master) for master in masters)
+                    and all(self.knows_replicas(master) for master in masters)
                     and all("cluster_state:ok" in node.ask("CLUSTER INFO") for node in self.nodes))
         wait_for(is_settled, "the cluster does not settle")
 
