@@ -80,6 +80,8 @@ class Writer(threading.Thread):
         self.acked = []      # pairs of value and revision
         self.lost = []       # likewise
         self.unsure = set()  # values that may have been written
+        self.open = set()    # those of them that were to follow the revision
+        self.vanished = set() # those of them that certainly were not, or were lost: something else has followed
         self.refused = set() # values that must not have been
         self.n_sent = 0
         self.acked_at = None
@@ -108,6 +110,7 @@ class Writer(threading.Thread):
             time.sleep(PAUSE_S)
         elif status == 504:
             self.unsure.add(self.n_sent)
+            self.open.add(self.n_sent)
             self.look()
         else:
             assert status == 412, f"PUT is answered {status}: {body}"
@@ -118,7 +121,7 @@ class Writer(threading.Thread):
         now = time.monotonic()
         assert revision > self.revision, f"{self.key}: revision {revision} after {self.revision}"
         self.acked.append((self.n_sent, revision))
-        self.revision = revision
+        self.follow(self.n_sent, revision)
         if self.acked_at is not None:
             self.longest_s = max(self.longest_s, now - self.acked_at)
         self.acked_at = now
@@ -132,6 +135,13 @@ class Writer(threading.Thread):
             last = self.acked[-1][0] if self.acked else None
             assert value == last or value in self.unsure, \
                 f"{self.key} is {value}, revision {revision}; acknowledged was {last}, {self.revision}"
+        self.follow(value, revision)
+
+    def follow(self, value, revision):
+        """A value has this revision now. A write on condition of the one before can no longer succeed."""
+        if revision != self.revision:
+            self.vanished |= self.open - {value}
+            self.open = set()
         self.revision = revision
 
 
@@ -234,6 +244,12 @@ class Load:
 
     # ---- checks ----
 
+    def check_vanished(self, subscriber):
+        """None that the next state does not follow was told, unless a reset has followed."""
+        for writer in self.writers:
+            told = {value for _, value, _ in subscriber.changes.get(writer.key, [])}
+            assert not told & writer.vanished, f"{writer.key}: told, but it has vanished: {told & writer.vanished}"
+
     def check_final_states(self):
         """All servers have the same states, and have notified them."""
         clients = [Client(server) for server in self.servers]
@@ -277,6 +293,7 @@ class Load:
         """Returns: a summary. If writes were lost, only the present state can be checked."""
         self.check_final_states()
         for subscriber in self.subscribers:
+            self.check_vanished(subscriber)
             if subscriber.n_resets == 0:
                 assert self.n_lost() == 0, "acknowledged writes are lost, and nobody is told"
                 self.check_changes(subscriber)
@@ -289,6 +306,7 @@ class Load:
     def facts(self):
         return {"acknowledged": self.n_acked(), "lost": self.n_lost(),
                 "unknown": sum(len(writer.unsure) for writer in self.threads()),
+                "vanished": sum(len(writer.vanished) for writer in self.writers),
                 "refused": sum(len(writer.refused) for writer in self.writers),
                 "expired": sum(len(writer.acked) for writer in self.ttl_writers),
                 "resets": max(subscriber.n_resets for subscriber in self.subscribers),
