@@ -105,3 +105,10 @@ kv_add_test(unit_redis_session
                     ${redis_client}/buffer.c ${redis_client}/request.c ${redis_client}/resp.c
             USES kv_abi)
 target_include_directories(test_unit_redis_session PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+
+# What a node says of several partitions.
+kv_add_test(unit_redis_claims
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_claims_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/telling.c
+                    ${PROJECT_SOURCE_DIR}/modules/store/redis/jobs.c
+            USES kv_base)
+target_include_directories(test_unit_redis_claims PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

@@ -27,11 +27,11 @@ void chain_jump(struct kv_store *store, uint64_t revision)
 
 void chain_pass(struct kv_store *store, int64_t us)
 {
+    uint64_t revision = (uint64_t)us - 1;
     report_whole(store);
-    if (store->upto < (uint64_t)us - 1)
-        store->upto = (uint64_t)us - 1;
-    if (store->passed != NULL)
-        store->passed(store->context, store->upto);
+    raise_upto(store, revision);
+    if (store->neighbours != NULL)
+        store->neighbours->passed(store->context, revision);
 }
 
 /* ---- values that were left out ---- */

@@ -181,6 +181,9 @@ static void shard_passed(void *context, uint64_t revision)
     }
 }
 
+static const struct neighbours neighbours = {
+    .passed = shard_passed, .beside = telling_find_beside, .passed_beside = telling_pass_beside};
+
 static void shard_touched(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
                           uint64_t revision, int64_t deadline_ms)
 {
@@ -320,7 +323,7 @@ static struct kv_store *create_part(const struct kv_store *store, struct shard *
     part->n_parts = shard->cluster->n_shards;
     part->nodes = shard->cluster->nodes;
     part->first = number == 0 ? NULL : shard->cluster->shards[0].store;
-    part->passed = shard_passed;
+    part->neighbours = &neighbours;
     part->context = shard;
     part->told = &shard->cluster->told;
     nodes_write_tag(number, part->n_parts, part->tag);

@@ -208,16 +208,25 @@ static void write_expire(struct kv_store *store, struct job *job, struct buffer 
     job->sent_at_ms = clock_now_ms(store);
 }
 
+/* One look is enough for all partitions of a node. */
 static void write_look(const struct kv_store *store, struct job *job, struct buffer *out)
 {
-    write_call(out, KV_SLICE("FCALL_RO"), KV_SLICE("kv1_look"), 2, 0);
+    const struct kv_store *beside[MOST_PARTS];
+    size_t n = store->neighbours == NULL ? 0 : store->neighbours->beside(store->context, beside);
+    write_call(out, KV_SLICE("FCALL_RO"), KV_SLICE("kv1_look"), 2, 2 * n);
     request_word(out, name_slice(&store->names.store));
     request_word(out, name_slice(&store->names.newest));
+    for (size_t i = 0; i < n; i++) {
+        request_number(out, beside[i]->part);
+        request_word(out, name_slice(&beside[i]->names.newest));
+    }
     job->sent_at_ms = clock_now_ms(store);
 }
 
-static size_t size_of(const struct job *job)
+static size_t size_of(const struct kv_store *store, const struct job *job)
 {
+    if (job->kind == JOB_LOOK)
+        return ROOM + (size_t)store->n_parts * 2 * LONGEST_NAME;
     if (job->kind == JOB_SCAN)
         return ROOM + 2 * job->scan->prefix.len + job->scan->start.len + job->scan->cursor.len;
     if (job->kind != JOB_COMMAND)
@@ -228,7 +237,7 @@ static size_t size_of(const struct job *job)
 bool command_write(struct kv_store *store, struct job *job, struct buffer *out)
 {
     size_t before = buffer_slice(out).len;
-    if (!buffer_reserve(out, size_of(job)))
+    if (!buffer_reserve(out, size_of(store, job)))
         return false;
     if (job->kind == JOB_COMMAND)
         write_command(store, job, out);
@@ -428,9 +437,21 @@ static enum outcome take_changes(struct kv_store *store, const struct job *job,
     return OUTCOME_NONE;
 }
 
+/* By turns, the number of another partition and its newest revision. A library before version 12
+ * says nothing of others. */
+static void take_looks_beside(struct kv_store *store, struct kv_slice reply, int64_t us)
+{
+    struct resp_value epoch, part, newest;
+    resp_next(&reply, &epoch);
+    while (store->neighbours != NULL && resp_next(&reply, &part) && resp_next(&reply, &newest))
+        store->neighbours->passed_beside(store->context, (uint32_t)part.number,
+                                         (uint64_t)newest.number, (uint64_t)us - 1);
+}
+
 /* All that was changed before has been pushed before. */
 static enum outcome take_look(struct kv_store *store, const struct job *job,
-                              const struct resp_value *us, const struct resp_value *newest)
+                              const struct resp_value *us, const struct resp_value *newest,
+                              struct kv_slice reply)
 {
     if (!clock_is_time(us->number))
         return OUTCOME_LOST;
@@ -438,6 +459,7 @@ static enum outcome take_look(struct kv_store *store, const struct job *job,
     if ((uint64_t)newest->number != store->position)
         return OUTCOME_LOST;
     chain_pass(store, us->number);
+    take_looks_beside(store, reply, us->number);
     return OUTCOME_NONE;
 }
 
@@ -622,5 +644,5 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
     if (job->kind == JOB_LEASE)
         return take_lease(store, job, &first, &second, reply);
     return job->kind == JOB_EXPIRE ? take_expiry(store, job, &first, &second, reply)
-                                   : take_look(store, job, &first, &second);
+                                   : take_look(store, job, &first, &second, reply);
 }

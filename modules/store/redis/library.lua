@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 11
+local VERSION = 12
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -274,10 +274,20 @@ local function adopt(keys, argv)
   return 1
 end
 
--- keys as open(). Answers { the clock in microseconds, newest revision or 0, epoch or '' }.
+-- keys as open(), argv: by turns, the number of another partition and the key of its newest revision. Answers { the
+-- clock in microseconds, newest revision or 0, epoch or '', and number and newest revision of those of the others that
+-- are on this node, too, by turns }.
 local function look(keys, argv)
   local us = clock('')
-  return {us, tonumber(redis.call('GET', keys[2]) or 0), redis.call('HGET', keys[1], 'epoch') or ''}
+  local answer = {us, tonumber(redis.call('GET', keys[2]) or 0), redis.call('HGET', keys[1], 'epoch') or ''}
+  for i = 1, #argv, 2 do
+    local newest = redis.pcall('GET', argv[i + 1])
+    if type(newest) == 'string' then
+      answer[#answer + 1] = tonumber(argv[i])
+      answer[#answer + 1] = tonumber(newest)
+    end
+  end
+  return answer
 end
 
 -- keys: { lease of the observers, newest revision }, argv: { who asks, its claim or 0, for how many milliseconds, what
@@ -319,5 +329,5 @@ redis.register_function{function_name = 'kv1_lease', callback = lease, flags = {
 redis.register_function{function_name = 'kv1_fence', callback = fence, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_get', callback = get, flags = {'no-writes'}}
 redis.register_function{function_name = 'kv1_scan', callback = scan, flags = {'no-writes'}}
-redis.register_function{function_name = 'kv1_look', callback = look, flags = {'no-writes'}}
+redis.register_function{function_name = 'kv1_look', callback = look, flags = {'no-writes', 'allow-cross-slot-keys'}}
 redis.register_function{function_name = 'kv1_version', flags = {'no-writes'}, callback = function() return VERSION end}

@@ -317,6 +317,12 @@ static int reach(const struct attempt *attempt, uint64_t *ret_id)
     return result;
 }
 
+uint64_t nodes_number(const struct kv_store *store)
+{
+    const struct address *address = &store->settings.address;
+    return hash_of(address->host) << 32 | (uint64_t)address->port << 1 | 1;
+}
+
 int nodes_connect(const struct attempt *attempt, uint64_t *ret_id)
 {
     struct kv_store *store = attempt->store;

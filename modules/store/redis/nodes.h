@@ -46,6 +46,9 @@ void nodes_try_next(struct kv_store *store);
  * is malformed. */
 int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct owner *ret_owner);
 
+/* A number for the address that the store points to; not 0. */
+uint64_t nodes_number(const struct kv_store *store);
+
 /* Connects to the node that has the partition, notes which it is, and logs in. Returns: -1 and
  * *reterr. */
 int nodes_connect(const struct attempt *attempt, uint64_t *ret_id);

@@ -27,13 +27,23 @@ struct queue {
     size_t first, n, capacity; /* a power of two, or 0 */
 };
 
+/* A node has said, on another partition's connection, that a partition has no changes between
+ * `newest` and `revision`; but changes up to `newest` are still on their way. */
+struct claim {
+    uint64_t node; /* 0: there is none */
+    uint64_t newest, revision;
+};
+
 struct shard {
     struct kv_store_host host; /* the partition's */
     struct cluster *cluster;
     struct kv_store *store;
     struct queue pending;
     _Atomic size_t pending_bytes;
-    uint64_t upto;    /* changes that come have larger revisions */
+    uint64_t upto; /* changes that come have larger revisions */
+    struct claim claim;
+    uint64_t asked_for; /* what it was last asked to pass */
+    int64_t asked_ms;
     uint64_t last;    /* the last revision in line */
     struct jobs held; /* final; `revision` has to be told before they are given back */
     bool is_well;
@@ -56,7 +66,8 @@ struct cluster {
     int64_t drift_look_ms, drift_log_ms, late_log_ms; /* when it is done next; under the lock */
     char drift_text[LONGEST_LINE]; /* why clocks stop all writes; empty: they do not; the same */
     _Atomic uint64_t n_late;       /* results that were not told in time */
-    uint64_t taken; /* the last revision out of line: to be told, or told; under the lock */
+    uint64_t wanted; /* the revision that all partitions have to pass; under the lock */
+    uint64_t taken;  /* the last revision out of line: to be told, or told; under the lock */
     _Atomic uint64_t newest; /* the same, from just before it is told on */
     _Atomic uint64_t told;   /* the same, once it has been told */
     uint32_t n_loops, n_shards;

@@ -178,6 +178,18 @@ struct cluster;
 struct master;
 struct nodes;
 
+/* The other partitions of a cluster. Called by the thread. */
+struct neighbours {
+    /* Later changes of this partition will have larger revisions. */
+    void (*passed)(void *context, uint64_t revision);
+    /* Writes those that are waited for and are connected to the same node into an array of n_parts.
+     * Returns: their number. */
+    size_t (*beside)(void *context, const struct kv_store **ret);
+    /* That node says the same of partition `part` as of this one: behind `newest`, its changes will
+     * have larger revisions than `revision`. */
+    void (*passed_beside)(void *context, uint32_t part, uint64_t newest, uint64_t revision);
+};
+
 /* With `nodes` there is one for each partition (cluster.h), and one that the host has. */
 struct kv_store {
     struct cluster *cluster; /* with `nodes`, in the host's: the partitions; NULL in all others */
@@ -191,17 +203,17 @@ struct kv_store {
     struct master *master;           /* with `sentinels` (master.h); or NULL */
     _Atomic uint64_t master_version; /* of what the store points to */
     char node_host[256];
-    uint32_t next_node;           /* to be tried, of the known ones */
-    uint32_t node;                /* that the lane is connected to, a number made of its ID
-                                     (event.h); 0: not known, or no cluster */
-    bool has_dropped;             /* what another node has pushed over this lane */
-    const struct kv_store *first; /* the partition that the others have to match; NULL: itself */
-    /* Called by the thread: later changes will have larger revisions. May be NULL. */
-    void (*passed)(void *context, uint64_t revision);
-    void *context;
+    uint32_t next_node;            /* to be tried, of the known ones */
+    uint32_t node;                 /* that the lane is connected to, a number made of its ID
+                                      (event.h); 0: not known, or no cluster */
+    bool has_dropped;              /* what another node has pushed over this lane */
+    _Atomic uint64_t connected_to; /* nodes_number(); 0: nothing, or it is to be given up */
+    const struct kv_store *first;  /* the partition that the others have to match; NULL: itself */
+    const struct neighbours *neighbours; /* NULL: there are none */
+    void *context;                       /* theirs */
     const _Atomic uint64_t *told; /* changes up to it have been told; NULL: those of the chain */
     _Atomic uint64_t look_for;    /* a revision that is to be passed soon */
-    uint64_t upto;                /* the revision that has been passed */
+    _Atomic uint64_t upto;        /* the revision that has been passed; writes get larger ones */
     int64_t looked_ms;
     char epoch[KV_EPOCH_MAX];
     struct placement placement;
@@ -251,6 +263,14 @@ struct kv_store {
     int64_t retry_at_ms;
     int64_t retry_delay_ms;
 };
+
+/* Any thread. */
+static inline void raise_upto(struct kv_store *store, uint64_t revision)
+{
+    uint64_t upto = store->upto;
+    while (upto < revision && !atomic_compare_exchange_weak(&store->upto, &upto, revision))
+        continue;
+}
 
 /* Whether another server may take the place of the one that the store is connected to. */
 static inline bool may_be_replaced(const struct kv_store *store)

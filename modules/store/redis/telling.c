@@ -12,6 +12,7 @@
 enum {
     TOLD_AT_ONCE = 64,
     GLANCE_MS = 50,
+    ASKED_BY_OTHERS_MS = 10,
     FIRST_ROOM = 64,
     LOG_AGAIN_MS = 10000,
 };
@@ -67,6 +68,67 @@ void telling_alert(struct cluster *cluster)
     pthread_cond_signal(&cluster->is_work);
 }
 
+/* ---- passing revisions ---- */
+
+/* Under the lock. */
+static void pass(struct shard *shard, uint64_t revision)
+{
+    struct claim claim = shard->claim;
+    if (shard->upto < revision)
+        shard->upto = revision;
+    if (claim.node == 0 || shard->upto < claim.newest)
+        return;
+    shard->claim.node = 0;
+    if (claim.node != shard->store->connected_to)
+        return;
+    raise_upto(shard->store, claim.revision);
+    if (shard->upto < claim.revision)
+        shard->upto = claim.revision;
+}
+
+void telling_pass(void *context, uint64_t revision)
+{
+    struct shard *shard = context;
+    pthread_mutex_lock(&shard->cluster->lock);
+    pass(shard, revision);
+    telling_alert(shard->cluster);
+    pthread_mutex_unlock(&shard->cluster->lock);
+}
+
+/* A claim that cannot be settled yet is kept, and later ones are ignored meanwhile. */
+void telling_pass_beside(void *context, uint32_t part, uint64_t newest, uint64_t revision)
+{
+    const struct shard *asked = context;
+    struct cluster *cluster = asked->cluster;
+    if (part >= cluster->n_shards)
+        return;
+    struct shard *shard = &cluster->shards[part];
+    pthread_mutex_lock(&cluster->lock);
+    if (shard->claim.node != shard->store->connected_to)
+        shard->claim = (struct claim){asked->store->connected_to, newest, revision};
+    pass(shard, 0);
+    telling_alert(cluster);
+    pthread_mutex_unlock(&cluster->lock);
+}
+
+size_t telling_find_beside(void *context, const struct kv_store **ret)
+{
+    const struct shard *asking = context;
+    struct cluster *cluster = asking->cluster;
+    uint64_t node = asking->store->connected_to;
+    size_t n = 0;
+    pthread_mutex_lock(&cluster->lock);
+    for (uint32_t i = 0; i < cluster->n_shards && node != 0; i++) {
+        const struct shard *shard = &cluster->shards[i];
+        if (shard != asking && shard->upto < cluster->wanted && shard->store->connected_to == node)
+            ret[n++] = shard->store;
+    }
+    pthread_mutex_unlock(&cluster->lock);
+    return n;
+}
+
+/* ---- lining up ---- */
+
 static uint64_t larger(uint64_t one, uint64_t other)
 {
     return one > other ? one : other;
@@ -119,8 +181,7 @@ void telling_line_up(struct shard *shard, const struct kv_change *change, bool i
         record_ref(change->after.ref);
     append(shard, &pending);
     shard->last = change->revision;
-    if (shard->upto < change->revision)
-        shard->upto = change->revision;
+    pass(shard, change->revision);
     telling_alert(cluster);
     pthread_mutex_unlock(&cluster->lock);
 }
@@ -133,16 +194,6 @@ void telling_line_up_resync(struct shard *shard)
         append_resync(shard);
     telling_alert(cluster);
     pthread_mutex_unlock(&cluster->lock);
-}
-
-void telling_pass(void *context, uint64_t revision)
-{
-    struct shard *shard = context;
-    pthread_mutex_lock(&shard->cluster->lock);
-    if (shard->upto < revision)
-        shard->upto = revision;
-    telling_alert(shard->cluster);
-    pthread_mutex_unlock(&shard->cluster->lock);
 }
 
 /* ---- giving back ---- */
@@ -226,14 +277,47 @@ static struct shard *find_next(struct cluster *cluster, uint64_t *ret_wanted)
     return next;
 }
 
+static bool is_behind(const struct shard *shard, uint64_t wanted)
+{
+    return shard->upto < wanted;
+}
+
+static void ask(struct shard *shard, uint64_t wanted)
+{
+    if (shard->store->look_for >= wanted)
+        return;
+    shard->store->look_for = wanted;
+    worker_wake(shard->store);
+}
+
+/* Whether the partition has passed nothing for a while: it does not rely on others then. */
+static bool is_stuck(struct shard *shard, uint64_t wanted)
+{
+    int64_t now_ms = link_clock_ms();
+    if (shard->upto >= shard->asked_for) {
+        shard->asked_for = wanted;
+        shard->asked_ms = now_ms;
+    }
+    return now_ms - shard->asked_ms >= ASKED_BY_OTHERS_MS;
+}
+
+/* Whether the first partitions of the cluster have one that asks the same node. */
+static bool is_asked_about(const struct shard *shard, uint64_t wanted)
+{
+    const struct shard *each = shard->cluster->shards;
+    uint64_t node = shard->store->connected_to;
+    while (each < shard && !(is_behind(each, wanted) && each->store->connected_to == node))
+        each++;
+    return node != 0 && each < shard;
+}
+
 void telling_ask_to_pass(struct cluster *cluster, uint64_t wanted)
 {
+    cluster->wanted = wanted;
     for (uint32_t i = 0; i < cluster->n_shards; i++) {
         struct shard *shard = &cluster->shards[i];
-        if (shard->upto < wanted && shard->store->look_for < wanted) {
-            shard->store->look_for = wanted;
-            worker_wake(shard->store);
-        }
+        if (is_behind(shard, wanted) && (is_stuck(shard, wanted) || !is_asked_about(shard, wanted)))
+            ask(shard, wanted);
     }
 }
 

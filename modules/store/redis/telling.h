@@ -12,10 +12,13 @@
 void telling_line_up(struct shard *shard, const struct kv_change *change, bool is_elsewhere);
 void telling_line_up_resync(struct shard *shard);
 
-/* No further change of this partition will have a revision up to this one. context: the shard. */
+/* What a partition says of itself and of others (struct neighbours). context: the shard. */
 void telling_pass(void *context, uint64_t revision);
+size_t telling_find_beside(void *context, const struct kv_store **ret);
+void telling_pass_beside(void *context, uint32_t part, uint64_t newest, uint64_t revision);
 
-/* Makes the partitions that have not passed the revision ask Redis. Under the lock. */
+/* Lets Redis be asked about the partitions that have not passed the revision, once for those of a
+ * node. Under the lock. */
 void telling_ask_to_pass(struct cluster *cluster, uint64_t wanted);
 
 /* Keeps a result until what its partition reported before it has been told. */

@@ -158,6 +158,7 @@ static void leave(struct kv_store *store)
     if (!store->is_leaving)
         store->leave_by_ms = link_clock_ms() + nodes_patience_ms(store);
     store->is_leaving = true;
+    store->connected_to = 0;
 }
 
 static bool has_left(const struct kv_store *store)
@@ -355,6 +356,7 @@ static void disconnect(struct kv_store *store)
     lease_be_unsure(store);
     store->is_lost = store->is_bulk_lost = store->is_looking = store->is_leaving = false;
     store->is_connected = false;
+    store->connected_to = 0;
     store->retry_at_ms = link_clock_ms() + (is_refused ? FIRST_RETRY_MS : 0);
     store->retry_delay_ms = FIRST_RETRY_MS;
     say(store, false, text.text);
@@ -380,6 +382,7 @@ static void connect_again(struct kv_store *store)
         return;
     if (session_open(store, &error) == 0) {
         store->is_connected = true;
+        store->connected_to = nodes_number(store);
         store->is_refusing = false;
         store->n_reconnects++;
         store->look_at_ms = 0;
@@ -625,6 +628,7 @@ void worker_destroy(struct kv_store *store)
 int worker_start(struct kv_store *store, struct kv_error *reterr)
 {
     store->is_connected = true;
+    store->connected_to = nodes_number(store);
     report_connection(store, true, "");
     store->lease.settled = store->position; /* where the first of all begins */
     int fault = pthread_create(&store->thread, NULL, talk, store);

@@ -34,13 +34,12 @@ static int tear_down(void **state)
 static void be_answered(int master, int replica)
 {
     char text[256];
-    struct kv_slice host;
-    int port;
+    struct owner owner;
     snprintf(text, sizeof(text),
              "*1\r\n*4\r\n:0\r\n:16383\r\n*2\r\n$4\r\nhost\r\n:%d\r\n*2\r\n$4\r\nhost\r\n:%d\r\n",
              master, replica);
-    assert_int_equal(nodes_read_slots(&store, kv_slice_of(text), &host, &port), 0);
-    assert_int_equal(port, master);
+    assert_int_equal(nodes_read_slots(&store, kv_slice_of(text), &owner), 0);
+    assert_int_equal(owner.port, master);
 }
 
 static void be_away(int port)
