@@ -511,6 +511,14 @@ static bool set_next(struct kv_scan *scan, struct kv_slice last)
     return true;
 }
 
+/* An older server has loaded its library since this one connected. When this one connects again, it
+ * loads its own. */
+static enum outcome take_older_page(struct kv_store *store, const struct job *job)
+{
+    log_fault(store, job, "answers", "as an older library");
+    return OUTCOME_REFUSED;
+}
+
 /* A page waits for the changes up to the newest revision at its reading: also a key that it lacks
  * may have been deleted by a change that is still to be pushed. */
 static enum outcome take_page(struct kv_store *store, struct job *job, struct kv_slice rest)
@@ -519,8 +527,11 @@ static enum outcome take_page(struct kv_store *store, struct job *job, struct kv
     job->scan->n = 0;
     job->scan->next = (struct kv_slice){0}; /* it may have that of the page before */
     job->scan->next_ref = NULL;
-    if (!resp_next(&rest, &has_more) || !resp_next(&rest, &last) || !resp_next(&rest, &newest) ||
-        newest.type != RESP_INTEGER || newest.number < 0)
+    if (!resp_next(&rest, &has_more) || !resp_next(&rest, &last))
+        return take_strange(store, job);
+    if (!resp_next(&rest, &newest) || newest.type == RESP_STRING)
+        return take_older_page(store, job);
+    if (newest.type != RESP_INTEGER || newest.number < 0)
         return take_strange(store, job);
     bool is_taken =
         add_entries(store, job, rest) && (has_more.number == 0 || set_next(job->scan, last.text));
