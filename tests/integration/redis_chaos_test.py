@@ -27,6 +27,7 @@ FILL_AT_ONCE = 2_000
 CUT_S = 1
 WAIT_S = 2
 MOST_ROUNDS_OF_FIX = 20
+LONGEST_MOVE_S = 10  # that a writer may wait while slots are moved, also on a busy machine
 
 
 def tags_of(master):
@@ -178,6 +179,8 @@ class Chaos:
         facts = load.judge()
         if ack.startswith("replicas"):
             assert facts["lost"] == 0 and facts["resets"] == 0, facts
+        if fault in (self.reshard_in_small_steps, self.reshard_in_large_steps):
+            assert facts["longest_s"] < LONGEST_MOVE_S, facts
         print(f"#   {fault.__name__}, ack: {ack}, {time.monotonic() - begin:.1f} s: "
               + ", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
         return facts
