@@ -272,24 +272,11 @@ static size_t take_request(struct fast *fast, struct kv_slice input)
     return fast->state == LEAVING ? 0 : len;
 }
 
-bool kv_fast_takes(const struct kv_http_context *here, const struct kv_connection *connection)
-{
-    return !here->access->is_metered || !kv_connection_is_of_many(connection);
-}
-
-/* Whether it has to leave, whatever the next request is. */
-static bool has_to_leave(const struct fast *fast)
-{
-    return kv_http_is_draining(context_of(fast)) ||
-           !kv_fast_takes(context_of(fast),
-                          fast->connection); /* the rules may have begun to meter clients */
-}
-
 static void take_input(struct fast *fast)
 {
     struct kv_slice input = input_of(fast);
     fast->is_held_up = false;
-    if (input.len != 0 && has_to_leave(fast))
+    if (input.len != 0 && kv_http_is_draining(context_of(fast)))
         turn_to(fast, LEAVING);
     while (input.len != 0 && fast->state == SERVING) {
         fast->is_held_up = kv_quantum_is_used_up(&fast->quantum) || !may_take(fast);

@@ -32,11 +32,8 @@ void kv_fast_revise(struct kv_fast_loop *loop);
 /* The limits of the context have changed. */
 void kv_fast_take_limits(struct kv_fast_loop *loop);
 
-/* Whether it may serve the connection: it does not read forwarded addresses of a proxy's clients,
- * which may be metered. */
-bool kv_fast_takes(const struct kv_http_context *here, const struct kv_connection *connection);
-
-/* Serves a new connection. */
+/* Serves a new connection, whose requests all come from one client: it does not read
+ * `X-Forwarded-For`. */
 void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection);
 
 /* Ends service: requests under way are answered, later ones are left to libh2o. */

@@ -105,20 +105,32 @@ static void add_copied(h2o_req_t *req, struct kv_slice lower, const char *name,
                           copy.len);
 }
 
-/* The last address that is not a trusted proxy's. Returns: none if the header has none. */
-static struct kv_address forwarded_for(struct kv_http_context *here, h2o_req_t *req)
+/* Takes the addresses of a line from its end. Returns: whether the line before it counts as well:
+ * all addresses in this one are those of trusted proxies. */
+static bool search_forwarded(const struct kv_net *net, struct kv_slice line,
+                             struct kv_address *found)
 {
-    struct kv_address found = {0}, next;
-    ssize_t last = -1, cursor = -1;
-    while ((cursor = h2o_find_header(&req->headers, H2O_TOKEN_X_FORWARDED_FOR, cursor)) != -1)
-        last = cursor;
-    if (last == -1)
-        return found;
-    h2o_iovec_t value = req->headers.entries[last].value;
-    struct kv_slice list = {value.base, value.len};
-    while (kv_forwarded_for_take_last(&list, &next)) {
-        found = next;
-        if (!kv_net_trusts(here->net, &next))
+    struct kv_address next;
+    while (line.len != 0) {
+        if (!kv_forwarded_for_take_last(&line, &next))
+            return false;
+        *found = next;
+        if (!kv_net_trusts(net, &next))
+            return false;
+    }
+    return true;
+}
+
+/* The last address that is not a trusted proxy's, over all lines: a proxy may add one of its own.
+ * Returns: none if there is no address. */
+static struct kv_address forwarded_for(const struct kv_http_context *here, const h2o_req_t *req)
+{
+    struct kv_address found = {0};
+    for (size_t i = req->headers.size; i > 0; i--) {
+        const h2o_header_t *header = &req->headers.entries[i - 1];
+        struct kv_slice line = {header->value.base, header->value.len};
+        if (header->name == &H2O_TOKEN_X_FORWARDED_FOR->buf &&
+            !search_forwarded(here->net, line, &found))
             break;
     }
     return found;
@@ -130,7 +142,7 @@ static bool claim(struct kv_exchange *exchange)
 {
     h2o_req_t *req = self_of(exchange)->req;
     struct kv_connection *connection = kv_h2o_connection_of(req);
-    if (!connection->is_proxys)
+    if (!kv_connection_is_of_many(connection))
         return true;
     struct kv_address client = forwarded_for(exchange->here, req);
     if (kv_connection_claim(connection, &client))
@@ -213,11 +225,12 @@ static struct kv_exchange *create_exchange(struct kv_h2o_loop *loop, h2o_req_t *
     return &self->exchange;
 }
 
-/* Each request from a proxy may come from another client. */
+/* Each request from a proxy may come from another client, unless a PROXY header has named the
+ * client: then a client could make up the header. */
 static void forward(struct kv_h2o_loop *loop, h2o_req_t *req)
 {
     struct kv_connection *connection = kv_h2o_connection_of(req);
-    if (!connection->is_proxys)
+    if (!kv_connection_is_of_many(connection))
         return;
     struct kv_address client = forwarded_for(loop->here, req);
     kv_h2o_gate_forward(connection, &client);

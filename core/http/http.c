@@ -89,7 +89,7 @@ static void open_connection(struct kv_net_service *service, uint32_t loop,
     struct kv_http_context *here = &http->loops[loop].here;
     if (!may_open(here, connection))
         kv_net_end_with(connection, (struct kv_slice){haste, sizeof(haste) - 1});
-    else if (http->config.has_fast_path && kv_fast_takes(here, connection))
+    else if (http->config.has_fast_path && !kv_connection_is_of_many(connection))
         kv_fast_open(&http->loops[loop].fast, connection);
     else
         kv_h2o_open(&http->loops[loop].h2o, connection);

@@ -133,6 +133,143 @@ static void websockets_count_for_the_forwarded_client(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+/* The hook keeps the address of each writer as the value. */
+#define TELLING_HOOK                                                                               \
+    "function before_set(key)\n"                                                                   \
+    "  return kv.caller().address\n"                                                               \
+    "end\n"
+
+static void start_with_hook(const char *folder, const char *more)
+{
+    struct kv_buffer yaml = {0};
+    kv_test_file_put(folder, "hook.lua", TELLING_HOOK);
+    kv_buffer_printf(&yaml, "%sscripts: [{file: '%%s/hook.lua'}]\n", more);
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_start_in(&server, folder, yaml.bytes);
+    kv_buffer_fini(&yaml);
+}
+
+/* Writes a key on a connection that begins with `before`, and checks the address that the hook was
+ * told. */
+static void expect_writer(const char *before, const char *headers, const char *address)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    char expected[64];
+    kv_test_stream_open(&stream, server.port);
+    kv_test_stream_put(&stream, kv_slice_of(before));
+    assert_int_equal(
+        kv_test_http_ask(&stream, "PUT", "/storage/x", headers, "{\"value\":0}", &response), 202);
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/storage/x", NULL, NULL, &response), 200);
+    kv_buffer_append_char(&response.body, '\0');
+    snprintf(expected, sizeof(expected), "{\"value\":\"%s\"}", address);
+    assert_string_equal(response.body.bytes, expected);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
+static void hooks_and_the_log_see_the_forwarded_client(void **state)
+{
+    char *folder = kv_test_folder_make();
+    (void)state;
+    start_with_hook(folder, TRUSTING "log: {access: 1}\n");
+    expect_writer("", "X-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1");
+    kv_test_await_log(&server, "operation=set key=\"x\"");
+    kv_test_await_log(&server, "address=192.0.2.1");
+    expect_writer("", "X-Forwarded-For: 192.0.2.2\r\nOdd: 1\r\n", "192.0.2.2");
+    expect_writer("", "", "127.0.0.1");
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(folder);
+}
+
+static void each_request_of_a_proxys_connection_has_its_own_client(void **state)
+{
+    static const char *const clients[] = {"192.0.2.1", "192.0.2.2", "192.0.2.1"};
+    struct kv_buffer requests = {0};
+    struct kv_test_response response = {0};
+    struct kv_test_stream stream;
+    char *folder = kv_test_folder_make();
+    (void)state;
+    start_with_hook(folder, TRUSTING);
+    for (size_t i = 0; i < 3; i++)
+        kv_buffer_printf(&requests,
+                         "PUT /storage/%zu HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: %s\r\n"
+                         "Content-Length: 11\r\n\r\n{\"value\":0}",
+                         i, clients[i]);
+    kv_test_stream_open(&stream, server.port);
+    kv_test_stream_put(&stream, kv_buffer_slice(&requests));
+    for (size_t i = 0; i < 3; i++)
+        assert_true(kv_test_http_receive(&stream, &response));
+    for (size_t i = 0; i < 3; i++) {
+        char path[16];
+        snprintf(path, sizeof(path), "/storage/%zu", i);
+        assert_int_equal(kv_test_http_ask(&stream, "GET", path, NULL, NULL, &response), 200);
+        kv_buffer_append_char(&response.body, '\0');
+        kv_test_expect_part(response.body.bytes, clients[i]);
+    }
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+    kv_buffer_fini(&requests);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(folder);
+}
+
+static void all_lines_of_forwarded_addresses_count(void **state)
+{
+    static const struct {
+        const char *headers, *address;
+    } cases[] = {
+        {"X-Forwarded-For: 192.0.2.9\r\nX-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1"},
+        {"X-Forwarded-For: 192.0.2.9, 192.0.2.1\r\nx-forwarded-for: 127.0.0.2\r\n", "192.0.2.1"},
+        {"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For:\r\nX-Forwarded-For: 127.0.0.3, "
+         "127.0.0.2\r\n",
+         "192.0.2.1"},
+        {"X-Forwarded-For: 127.0.0.4\r\nX-Forwarded-For: 127.0.0.2\r\n", "127.0.0.4"},
+        {"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: unknown\r\n", "127.0.0.1"},
+    };
+    char *folder = kv_test_folder_make();
+    (void)state;
+    start_with_hook(folder, TRUSTING);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_writer("", cases[i].headers, cases[i].address);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(folder);
+}
+
+/* A client could make up the header, as the proxy need not know HTTP. */
+static void forwarded_addresses_do_not_count_behind_a_proxy_header(void **state)
+{
+    char *folder = kv_test_folder_make();
+    (void)state;
+    start_with_hook(folder, TRUSTING);
+    for (int i = 0; i < 2; i++)
+        expect_writer(LINE("192.0.2.1"),
+                      i == 0 ? "X-Forwarded-For: 192.0.2.2\r\n"
+                             : "X-Forwarded-For: 192.0.2.2\r\nOdd: 1\r\n",
+                      "192.0.2.1");
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(folder);
+}
+
+static void forwarded_addresses_of_others_are_ignored(void **state)
+{
+    char *folder = kv_test_folder_make();
+    (void)state;
+    start_with_hook(folder, "trusted_proxies: [192.0.2.0/24]\n");
+    for (int i = 0; i < 2; i++)
+        expect_writer("",
+                      i == 0 ? "X-Forwarded-For: 192.0.2.2\r\n"
+                             : "X-Forwarded-For: 192.0.2.2\r\nOdd: 1\r\n",
+                      "127.0.0.1");
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(folder);
+}
+
 static void handshake_may_follow_a_header(void **state)
 {
     (void)state;
@@ -186,6 +323,11 @@ int main(void)
         cmocka_unit_test(header_from_an_untrusted_address_is_400),
         cmocka_unit_test(stalled_header_ends_the_connection),
         cmocka_unit_test(websockets_count_for_the_forwarded_client),
+        cmocka_unit_test(hooks_and_the_log_see_the_forwarded_client),
+        cmocka_unit_test(each_request_of_a_proxys_connection_has_its_own_client),
+        cmocka_unit_test(all_lines_of_forwarded_addresses_count),
+        cmocka_unit_test(forwarded_addresses_do_not_count_behind_a_proxy_header),
+        cmocka_unit_test(forwarded_addresses_of_others_are_ignored),
         cmocka_unit_test(handshake_may_follow_a_header),
         cmocka_unit_test(invalid_address_is_a_fault),
     };
