@@ -200,14 +200,6 @@ static void enter_by_address(struct kv_connection *connection)
         kv_connection_close(connection);
 }
 
-static void tell_confusion(struct kv_connection *connection)
-{
-    if (connection->tls == NULL)
-        kv_net_end_with(connection, loop_of(connection)->net->service->confusion);
-    else
-        kv_connection_close(connection);
-}
-
 static void on_announced(void *user, enum kv_channel_event event)
 {
     struct kv_connection *connection = user;
@@ -221,7 +213,7 @@ static void on_announced(void *user, enum kv_channel_event event)
     enum kv_proxy_header_status status =
         kv_proxy_header_read((struct kv_slice){input, len}, &header);
     if (status == KV_PROXY_HEADER_MALFORMED) {
-        tell_confusion(connection);
+        kv_net_end_with(connection, loop_of(connection)->net->service->confusion); /* in clear */
     } else if (status != KV_PROXY_HEADER_PARTIAL) {
         if (header.len != 0)
             kv_channel_consume(&connection->channel, header.len);

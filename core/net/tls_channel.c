@@ -323,7 +323,8 @@ static void check_beginning(struct kv_tls_session *session)
     if (session->has_begun || first == HANDSHAKE)
         return;
     session->is_failed = true;
-    session->met_plain_http = first >= 'A' && first <= 'Z';
+    /* A request may follow an empty line, with which a binary PROXY header begins, too. */
+    session->met_plain_http = (first >= 'A' && first <= 'Z') || first == '\r';
 }
 
 static void shake_hands(struct kv_tls_session *session)

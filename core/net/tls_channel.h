@@ -22,7 +22,8 @@ void kv_tls_bench_destroy(struct kv_tls_bench *bench);
  * bench: lent as long as the channel lives. */
 void kv_channel_secure(struct kv_channel *channel, struct kv_tls *tls, struct kv_tls_bench *bench);
 
-/* For a channel whose handshake failed: whether the peer speaks unencrypted HTTP. */
+/* For a channel whose handshake failed: whether the peer speaks unencrypted HTTP, or has sent a
+ * PROXY header, which nobody expected. */
 bool kv_channel_met_plain_http(const struct kv_channel *channel);
 
 /* Writes to such a peer, unencrypted, as much as the kernel takes at once. */
