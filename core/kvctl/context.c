@@ -44,15 +44,6 @@ static int set_token(struct kv_ctl_contexts *contexts, const struct kv_ctl_call 
     return 0;
 }
 
-static void warn_of_clear_text(const struct kv_ctl_target *target, const struct kv_ctl_call *call)
-{
-    if (!kv_ctl_has(call, KV_CTL_TOKEN_FILE) || target->is_local ||
-        strncmp(target->url, "http:", 5) != 0)
-        return;
-    kv_ctl_say("warning: %s is not encrypted: whoever is on the way can read the token",
-               target->url);
-}
-
 static int add(struct kv_ctl_call *call, struct kv_ctl_contexts *contexts, struct kv_error *reterr)
 {
     const char *name = operand(call, 1), *url = operand(call, 2);
@@ -73,8 +64,8 @@ static int add(struct kv_ctl_call *call, struct kv_ctl_contexts *contexts, struc
         result = set_token(contexts, call, reterr);
     if (result == 0 && kv_ctl_contexts_current(contexts) == NULL)
         kv_ctl_contexts_use(contexts, name);
-    if (result == 0)
-        warn_of_clear_text(&target, call);
+    if (result == 0 && kv_ctl_has(call, KV_CTL_TOKEN_FILE))
+        kv_ctl_target_warn_of_clear_text(&target);
     kv_ctl_target_fini(&target);
     return result == 0 ? kv_ctl_contexts_save(contexts, reterr) : -1;
 }

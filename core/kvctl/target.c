@@ -10,6 +10,7 @@
 #include "access/token.h"
 #include "base/mem.h"
 #include "kvctl/contexts.h"
+#include "kvctl/say.h"
 #include "wire/address.h"
 
 static const char default_url[] = "http://127.0.0.1:3000";
@@ -253,19 +254,35 @@ static void override(char **text, const char *by)
     *text = kv_strdup(by);
 }
 
+void kv_ctl_target_warn_of_clear_text(const struct kv_ctl_target *target)
+{
+    if (!target->is_local && strncmp(target->url, "http:", 5) == 0)
+        kv_ctl_say("warning: %s is not encrypted: whoever is on the way can read the token",
+                   target->url);
+}
+
+/* Applies the options of the command line. */
+static int take_options(struct kv_ctl_target *target, const struct kv_ctl_call *call,
+                        struct kv_error *reterr)
+{
+    const char *const *options = (const char *const *)call->arguments.options;
+    override(&target->cacert, options[KV_CTL_CACERT]);
+    override(&target->cert, options[KV_CTL_CERT]);
+    override(&target->cert_key, options[KV_CTL_CERT_KEY]);
+    if (options[KV_CTL_TOKEN_FILE] == NULL)
+        return 0;
+    free(target->token);
+    target->token = kv_ctl_token_read(options[KV_CTL_TOKEN_FILE], reterr);
+    return target->token == NULL ? -1 : 0;
+}
+
 int kv_ctl_target_find(const struct kv_ctl_call *call, struct kv_ctl_target *ret,
                        struct kv_error *reterr)
 {
-    const char *const *options = (const char *const *)call->arguments.options;
     *ret = (struct kv_ctl_target){.timeout_ms = call->timeout_ms};
-    if (find(ret, &call->arguments, reterr) != 0)
+    if (find(ret, &call->arguments, reterr) != 0 || take_options(ret, call, reterr) != 0)
         return -1;
-    override(&ret->cacert, options[KV_CTL_CACERT]);
-    override(&ret->cert, options[KV_CTL_CERT]);
-    override(&ret->cert_key, options[KV_CTL_CERT_KEY]);
-    if (options[KV_CTL_TOKEN_FILE] == NULL)
-        return 0;
-    free(ret->token);
-    ret->token = kv_ctl_token_read(options[KV_CTL_TOKEN_FILE], reterr);
-    return ret->token == NULL ? -1 : 0;
+    if (ret->token != NULL && !kv_ctl_has(call, KV_CTL_QUIET))
+        kv_ctl_target_warn_of_clear_text(ret);
+    return 0;
 }

@@ -20,8 +20,9 @@ struct kv_ctl_target {
 
 /* Finds the server: from the command line, else the environment (KVSERVER_URL, KVSERVER_TOKEN,
  * KVSERVER_CACERT), else the current context, else http://127.0.0.1:3000. KVSERVER_TOKEN is used
- * with any server except a context's, and a context's token only with that context. Returns: 0, or
- * -1 and *reterr. Owns: the caller, by kv_ctl_target_fini() in either case. */
+ * with any server except a context's, and a context's token only with that context. Warns of a
+ * token that is sent unencrypted, unless called with --quiet. Returns: 0, or -1 and *reterr. Owns:
+ * the caller, by kv_ctl_target_fini() in either case. */
 int kv_ctl_target_find(const struct kv_ctl_call *call, struct kv_ctl_target *ret,
                        struct kv_error *reterr);
 
@@ -29,6 +30,10 @@ void kv_ctl_target_fini(struct kv_ctl_target *target);
 
 /* Checks a URL, and sets url and unix_path. Returns: 0, or -1 and *reterr. */
 int kv_ctl_target_set_url(struct kv_ctl_target *target, const char *url, struct kv_error *reterr);
+
+/* Warns if the server's address is neither encrypted nor on this machine, as others could read a
+ * token that is sent there. */
+void kv_ctl_target_warn_of_clear_text(const struct kv_ctl_target *target);
 
 /* Reads a token: the first line of a file (`-`: standard input, not echoed on a terminal).
  * Returns: owned by the caller, by free(); NULL and *reterr. */

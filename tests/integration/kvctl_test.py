@@ -485,6 +485,13 @@ def contexts_keep_servers_and_tokens(ctl):
         user.run("context", "add", "clear", f"http://{host}", "--token-file", path_of("token"))
         assert ("is not encrypted" in user.errors) == is_far, (host, user.errors)
     user.run("context", "rm", "clear")
+    for url_of_token, token_of_user, more, is_warned in (
+            ("http://kv.invalid", token, [], True), ("http://kv.invalid", token, ["-q"], False),
+            ("http://kv.invalid", "", [], False), ("https://kv.invalid", token, [], False),
+            ("http://127.0.0.1:1", token, [], False)):
+        sender = Ctl(url_of_token, KVSERVER_TOKEN=token_of_user)
+        sender.run("get", "a", *more, code=NO_SERVER)
+        assert sender.errors.count("is not encrypted") == is_warned, (url_of_token, more, sender.errors)
     user.run("context", "use", "two")
     user.run("ping", code=NO_SERVER)
     ctl.run("ping")
