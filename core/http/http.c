@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "http/fast.h"
 #include "http/h2o_carrier.h"
+#include "http/serve.h"
 
 struct http_loop {
     struct kv_http_config config; /* of the whole server, but with lists and limits of its own: */
@@ -129,6 +130,7 @@ struct kv_http *kv_http_create(const struct kv_http_config *config,
                                const struct kv_http_parts *parts)
 {
     struct kv_http *http = kv_calloc(1, sizeof(*http) + parts->n_loops * sizeof(struct http_loop));
+    kv_http_assert_guards();
     http->config = *config;
     http->n_loops = parts->n_loops;
     http->service = (struct kv_net_service){

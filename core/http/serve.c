@@ -1,5 +1,7 @@
 #include "http/serve.h"
 
+#include <assert.h>
+
 #include "http/identify.h"
 #include "http/origin.h"
 #include "http/web_files.h"
@@ -14,6 +16,19 @@ static const struct kv_resource *const resources[] = {
     &kv_resource_metrics,   &kv_resource_backup,  &kv_resource_clients, &kv_resource_slow_log,
     &kv_resource_restore,   &kv_resource_cluster,
 };
+
+static bool is_for_operators(const struct kv_resource *resource)
+{
+    return kv_slice_has_prefix(resource->path, KV_SLICE("/admin/")) ||
+           kv_slice_equals(resource->path, KV_SLICE("/metrics"));
+}
+
+void kv_http_assert_guards(void)
+{
+    for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++)
+        assert(!is_for_operators(resources[i]) ||
+               (resources[i]->admin != 0 && !resources[i]->is_open));
+}
 
 static bool leads_to(const struct kv_resource *resource, struct kv_slice path)
 {

@@ -15,4 +15,8 @@ void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request);
  * contains, or needs no body; then it has been answered. Otherwise nothing has been done. */
 bool kv_http_refuse(struct kv_exchange *exchange, struct kv_request *request);
 
+/* Asserts that each path for operators needs a right: a resource that named none would be open to
+ * every client. Call at the start. */
+void kv_http_assert_guards(void);
+
 #endif
