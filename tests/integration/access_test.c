@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
 
 #include "fixture.h"
 #include "support/client/folder.h"
@@ -701,6 +702,60 @@ static void a_cursor_leads_only_to_granted_keys(void **state)
         kv_test_expect_part(response.body.bytes, "cursor");
 }
 
+/* Owns: the caller. */
+static struct kv_buffer decode(const char *cursor)
+{
+    struct kv_buffer text = {0}, bytes = {0};
+    for (size_t i = 0; cursor[i] != '\0'; i++)
+        kv_buffer_append_char(&text, cursor[i] == '-' ? '+' : cursor[i] == '_' ? '/' : cursor[i]);
+    while (text.len % 4 != 0)
+        kv_buffer_append_char(&text, '=');
+    kv_buffer_reserve(&bytes, text.len);
+    int len =
+        EVP_DecodeBlock((unsigned char *)bytes.bytes, (unsigned char *)text.bytes, (int)text.len);
+    assert_true(len > 0);
+    bytes.len = (size_t)len;
+    kv_buffer_fini(&text);
+    return bytes;
+}
+
+static void expect_no_forbidden_key(const char *cursor)
+{
+    static const char *const forbidden[] = {"a/there", "b0", "c/10", "c/2", "d/there"};
+    struct kv_buffer bytes = decode(cursor);
+    for (size_t i = 0; i < N(forbidden); i++)
+        assert_null(memmem(bytes.bytes, bytes.len, forbidden[i], strlen(forbidden[i])));
+    kv_buffer_fini(&bytes);
+}
+
+/* A client can decode its cursors. */
+static void a_cursor_contains_no_forbidden_key(void **state)
+{
+    static const char *const paths[] = {"b/1", "b/2", "b0", "c/1/x", "c/1/y", "c/10", "c/2/x"};
+    static const char *const queries[] = {"limit=1", "limit=2", "limit=3", "limit=1&delimiter=/"};
+    char path[512], cursor[256];
+    (void)state;
+    fill();
+    for (size_t i = 0; i < N(paths); i++) {
+        snprintf(path, sizeof(path), "/storage/%s", paths[i]);
+        assert_int_equal(ask(EVERY, "PUT", path, "", "{\"value\":1}"), 202);
+    }
+    for (size_t i = 0; i < N(queries); i++) {
+        int n = 0;
+        for (cursor[0] = '\0'; n == 0 || cursor[0] != '\0'; n++) {
+            snprintf(path, sizeof(path), "/storage?%s%s%s", queries[i],
+                     n == 0 ? "" : "&cursor=", cursor);
+            assert_int_equal(ask(OTHER, "GET", path, "", NULL), 200);
+            const char *at = strstr(response.body.bytes, "\"cursor\":\"");
+            snprintf(cursor, sizeof(cursor), "%.*s", at == NULL ? 0 : (int)strcspn(at + 10, "\""),
+                     at == NULL ? "" : at + 10);
+            if (cursor[0] != '\0')
+                expect_no_forbidden_key(cursor);
+        }
+        assert_true(n > 1); /* there was a cursor */
+    }
+}
+
 /* ---- credentials over HTTP ---- */
 
 static void open_keys_need_no_token(void **state)
@@ -1263,6 +1318,7 @@ int main(void)
         cmocka_unit_test(folders_of_granted_keys_are_listed_once),
         cmocka_unit_test(a_refused_list_names_the_granted_prefixes),
         cmocka_unit_test(a_cursor_leads_only_to_granted_keys),
+        cmocka_unit_test(a_cursor_contains_no_forbidden_key),
         cmocka_unit_test(open_keys_need_no_token),
         cmocka_unit_test(a_challenge_contains_the_error),
         cmocka_unit_test(malformed_credentials_are_refused),
