@@ -357,6 +357,17 @@ static uint64_t generation_for(const struct kv_access_loop *here,
     return is_sure ? here->generation : 0;
 }
 
+/* Returns: why it is not valid; NULL: it is. */
+static const char *fault_of(const struct kv_access_loop *here, const struct kv_principal *principal,
+                            int64_t now_s)
+{
+    if (kv_principal_has_expired(principal, now_s))
+        return "the token has expired";
+    if (principal->kind == KV_PRINCIPAL_VERIFIED && kv_access_is_unsure(here))
+        return KV_UNSURE_TEXT;
+    return is_revoked(here, principal) ? "the token has been revoked" : NULL;
+}
+
 /* Returns: the principal, if it is still valid, and remembers it; otherwise releases it. */
 static struct kv_principal *if_valid(const struct kv_access_loop *here,
                                      struct kv_principal *principal, int64_t now_s,
@@ -365,13 +376,13 @@ static struct kv_principal *if_valid(const struct kv_access_loop *here,
     if (principal == NULL)
         return NULL;
     uint64_t generation = generation_for(here, principal);
-    bool has_expired = kv_principal_has_expired(principal, now_s);
-    if (!has_expired && !is_revoked(here, principal)) {
+    const char *why = fault_of(here, principal, now_s);
+    if (why == NULL) {
         principal->generation = generation;
         return principal;
     }
     kv_principal_unref(principal);
-    kv_error_set(reterr, has_expired ? "the token has expired" : "the token has been revoked");
+    kv_error_set(reterr, "%s", why);
     return NULL;
 }
 

@@ -83,6 +83,15 @@ struct kv_principal *kv_access_authenticate(struct kv_access_loop *here, struct 
 struct kv_principal *kv_access_renew(struct kv_access_loop *here, struct kv_principal *principal,
                                      int64_t now_s, struct kv_error *reterr);
 
+#define KV_UNSURE_TEXT "it is not known at the moment which tokens are revoked"
+
+/* Whether it is not known at the moment which tokens of issuers are revoked: then none of them is
+ * accepted, and a refusal is not final. */
+static inline bool kv_access_is_unsure(const struct kv_access_loop *here)
+{
+    return here->revocations != NULL && kv_revocations_are_lost(here->revocations);
+}
+
 /* The meter of an address, if addresses are metered. Owns: the caller, by kv_meter_put(). Returns:
  * NULL if they are not, or there is no address. */
 struct kv_meter *kv_access_meter_at(struct kv_access_loop *here, const struct kv_address *address);

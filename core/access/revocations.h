@@ -23,9 +23,24 @@ struct kv_slice kv_revocations_prefix(const struct kv_revocations *revocations);
 /* Notes that a key with that prefix exists, or no longer exists. */
 void kv_revocations_note(struct kv_revocations *revocations, struct kv_slice key, bool is_there);
 
-/* Call once all keys that the store had when it was opened have been noted. */
-void kv_revocations_set_known(struct kv_revocations *revocations);
+/* The keys of the store are about to be read and noted, at the start and whenever changes of them
+ * may have been missed; other changes may be noted meanwhile. May be called again before the end.
+ */
+void kv_revocations_begin(struct kv_revocations *revocations);
+
+/* All keys of the store have been noted: forgets those that were not noted since the beginning, and
+ * the revocations are known. Returns: whether a key was removed meanwhile, which may have been
+ * noted after that as it was read before: then the keys should be read again. */
+bool kv_revocations_end(struct kv_revocations *revocations);
+
+/* Changes may have been missed. Until the keys have been read again, it is not known which tokens
+ * are revoked. */
+void kv_revocations_lose(struct kv_revocations *revocations);
+
+/* Whether they have been read. */
 bool kv_revocations_are_known(const struct kv_revocations *revocations);
+/* Whether they have been lost since they were read. */
+bool kv_revocations_are_lost(const struct kv_revocations *revocations);
 
 /* Whether a token is revoked. id: its `jti`, empty for none; subject: may be empty. */
 bool kv_revocations_have(struct kv_revocations *revocations, struct kv_slice id,

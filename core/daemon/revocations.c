@@ -1,15 +1,23 @@
-/* The store is read on a loop, page by page, while the thread that opens it waits. */
+/*
+ * The store is read on loop 0, page by page: once while the thread that opens it waits, and again
+ * whenever changes may have been missed. In a store that several servers share, others may revoke
+ * tokens between the first reading and the moment from which changes are seen, so it is read again
+ * then.
+ */
 #include "daemon/revocations.h"
 
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 enum {
     PAGE_KEYS = 1000,
-    PAGE_BYTES = 1 << 20
+    PAGE_BYTES = 1 << 20,
+    RETRY_MS = 100,
+    MOST_UNSURE_MS = 900 /* a revoked token is shut out within a second */
 };
 
 struct kv_revoking {
@@ -18,11 +26,17 @@ struct kv_revoking {
     struct kv_loader loader;
     void (*told)(void);
     atomic_bool has_told;
-    /* While the store is being read: */
-    struct kv_keyspace_loop *here;
+    /* The readings: */
+    struct kv_keyspace_loop *here; /* loop 0 */
     struct kv_post post;
     struct kv_buffer cursor;
-    int status; /* of the last page */
+    int status;      /* of the last page */
+    bool is_loading; /* for the first time: a thread waits for `done` */
+    bool is_reading; /* a page is under way, or will be asked for again */
+    bool is_stale;   /* changes were missed during this reading */
+    bool is_late;    /* connections have been closed as it took too long */
+    struct kv_timer retry;
+    struct kv_timer patience;
     sem_t done;
 };
 
@@ -65,28 +79,96 @@ static void on_change(struct kv_observer *observer, struct kv_keyspace_loop *loo
     if (!kv_slice_has_prefix(change->key, kv_revocations_prefix(revoking->revocations)))
         return;
     kv_revocations_note(revoking->revocations, change->key, change->after.revision != 0);
+    if (!kv_revocations_are_lost(revoking->revocations)) /* otherwise told when they are known */
+        tell(revoking);
+}
+
+/* ---- reading all keys ---- */
+
+static void send_page(struct kv_revoking *revoking);
+
+static struct kv_loop *loop_of(const struct kv_revoking *revoking)
+{
+    return kv_keyspace_event_loop(revoking->here);
+}
+
+static void begin_reading(struct kv_revoking *revoking)
+{
+    revoking->is_reading = true;
+    revoking->is_stale = false;
+    revoking->cursor.len = 0;
+    kv_revocations_begin(revoking->revocations);
+    send_page(revoking);
+}
+
+static void retry(struct kv_timer *timer)
+{
+    begin_reading(KV_CONTAINER(timer, struct kv_revoking, retry));
+}
+
+static void end_patience(struct kv_revoking *revoking)
+{
+    kv_timer_stop(loop_of(revoking), &revoking->patience);
+    if (revoking->is_late)
+        kv_log(KV_LOG_INFO, "server", "access.revoked: the revoked tokens are known again");
+    revoking->is_late = false;
+}
+
+/* Connections whose tokens were accepted before are closed: they may have been revoked. */
+static void lose_patience(struct kv_timer *timer)
+{
+    struct kv_revoking *revoking = KV_CONTAINER(timer, struct kv_revoking, patience);
+    revoking->is_late = true;
+    kv_log(
+        KV_LOG_WARN, "server",
+        "access.revoked: changes were missed, and the keys cannot be read: no token of an issuer "
+        "is accepted until they have been read (%s)",
+        kv_command_status_text(revoking->status));
     tell(revoking);
 }
 
-/* ---- keys in the store at the start ---- */
+static void end_reading(struct kv_revoking *revoking)
+{
+    revoking->is_reading = false;
+    if (kv_revocations_end(revoking->revocations))
+        begin_reading(revoking);
+    end_patience(revoking);
+    tell(revoking);
+}
 
-static void send_page(struct kv_revoking *revoking);
+static void end_loading(struct kv_revoking *revoking)
+{
+    revoking->is_loading = revoking->is_reading = false;
+    if (revoking->status == KV_OK)
+        kv_revocations_end(revoking->revocations);
+    sem_post(&revoking->done);
+}
+
+static void take_page(struct kv_revoking *revoking, const struct kv_page *page)
+{
+    revoking->cursor.len = 0;
+    for (uint32_t i = 0; i < page->n; i++)
+        kv_revocations_note(revoking->revocations, page->entries[i].key, true);
+    kv_buffer_append(&revoking->cursor, kv_buffer_slice(&page->cursor));
+}
 
 static void on_page(struct kv_command *command)
 {
     struct kv_revoking *revoking = command->owner;
-    const struct kv_page *page = command->page;
     revoking->status = command->status;
-    revoking->cursor.len = 0;
-    if (command->status == KV_OK) {
-        for (uint32_t i = 0; i < page->n; i++)
-            kv_revocations_note(revoking->revocations, page->entries[i].key, true);
-        kv_buffer_append(&revoking->cursor, kv_buffer_slice(&page->cursor));
-    }
-    if (revoking->cursor.len != 0)
+    if (command->status == KV_OK)
+        take_page(revoking, command->page);
+    if (command->status == KV_OK && revoking->cursor.len != 0 && !revoking->is_stale)
         send_page(revoking);
+    else if (revoking->is_loading)
+        end_loading(revoking);
+    else if (command->status != KV_OK)
+        kv_timer_start(loop_of(revoking), &revoking->retry,
+                       kv_loop_now_ms(loop_of(revoking)) + RETRY_MS);
+    else if (revoking->is_stale)
+        begin_reading(revoking);
     else
-        sem_post(&revoking->done);
+        end_reading(revoking);
 }
 
 static void send_page(struct kv_revoking *revoking)
@@ -104,23 +186,44 @@ static void send_page(struct kv_revoking *revoking)
 
 static void begin(struct kv_post *post)
 {
-    send_page(KV_CONTAINER(post, struct kv_revoking, post));
+    struct kv_revoking *revoking = KV_CONTAINER(post, struct kv_revoking, post);
+    if (!revoking->is_reading)
+        begin_reading(revoking);
+}
+
+static void on_resync(struct kv_observer *observer)
+{
+    struct kv_revoking *revoking = KV_CONTAINER(observer, struct kv_revoking, observer);
+    if (revoking->here == NULL)
+        return; /* the server imports, and has not read them */
+    if (!kv_revocations_are_lost(revoking->revocations))
+        kv_timer_start(loop_of(revoking), &revoking->patience,
+                       kv_loop_now_ms(loop_of(revoking)) + MOST_UNSURE_MS);
+    kv_revocations_lose(revoking->revocations);
+    revoking->is_stale = revoking->is_reading;
+    if (!revoking->is_reading)
+        begin_reading(revoking);
 }
 
 static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct kv_error *reterr)
 {
     struct kv_revoking *revoking = KV_CONTAINER(loader, struct kv_revoking, loader);
     revoking->here = kv_keyspace_on(keyspace, 0);
-    revoking->post.run = begin;
-    kv_loop_post(kv_keyspace_event_loop(revoking->here), &revoking->post);
+    revoking->is_loading = true;
+    kv_loop_post(loop_of(revoking), &revoking->post);
     while (sem_wait(&revoking->done) != 0)
         continue;
     if (revoking->status != KV_OK)
         return kv_error_set(reterr, "access.revoked: what is revoked cannot be read: %s",
                             kv_command_status_text(revoking->status));
-    kv_revocations_set_known(revoking->revocations);
     tell(revoking);
     return 0;
+}
+
+void kv_revoking_begin(struct kv_revoking *revoking, const struct kv_keyspace *keyspace)
+{
+    if (revoking != NULL && kv_keyspace_catches_up(keyspace))
+        kv_loop_post(loop_of(revoking), &revoking->post);
 }
 
 /* ---- creating and destroying ---- */
@@ -130,8 +233,12 @@ struct kv_revoking *kv_revoking_create(struct kv_slice prefix, void (*told)(void
     struct kv_revoking *revoking = kv_calloc(1, sizeof(*revoking));
     revoking->revocations = kv_revocations_create(prefix);
     revoking->observer.on_change = on_change;
+    revoking->observer.on_resync = on_resync;
     revoking->observer.is_everywhere = true; /* any of the servers may revoke a token */
     revoking->loader.load = load;
+    revoking->post.run = begin;
+    revoking->retry.fire = retry;
+    revoking->patience.fire = lose_patience;
     revoking->told = told;
     sem_init(&revoking->done, 0, 0);
     return revoking;

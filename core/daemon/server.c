@@ -79,6 +79,7 @@ static void *open_store(void *argument)
         end(server);
     } else {
         kv_scripts_begin(server->scripts);
+        kv_revoking_begin(server->revoking, server->keyspace);
         become_ready(server);
     }
     return NULL;

@@ -206,7 +206,10 @@ void kv_stream_revise(struct kv_stream *stream)
         kv_access_renew(stream->here->access, stream->client->principal, wall_ms() / 1000, NULL);
     if (renewed == NULL) {
         kv_client_identify(stream->client, &kv_principal_nobody);
-        kv_stream_end_unauthorized(stream);
+        if (kv_access_is_unsure(stream->here->access))
+            kv_stream_end(stream);
+        else
+            kv_stream_end_unauthorized(stream);
         return;
     }
     kv_client_identify(stream->client, renewed);

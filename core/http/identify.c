@@ -187,6 +187,12 @@ static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice toke
         kv_access_authenticate(exchange->here->access, token, kv_wall_us() / 1000000, &error);
     if (principal != NULL)
         return join(exchange, principal);
+    if (kv_access_is_unsure(exchange->here->access)) {
+        kv_client_identify(exchange->client, &kv_principal_nobody);
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .retry_after_s = 1}, "%s",
+                           KV_UNSURE_TEXT);
+        return false;
+    }
     if (bad != NULL)
         kv_error_set(&error, "%s", bad);
     kv_client_identify(exchange->client, &kv_principal_nobody);

@@ -192,6 +192,11 @@ static void forget_verdict(struct kv_command *command)
         command->page->within = NULL;
 }
 
+int kv_admission_status_of_invalid(const struct kv_access_loop *access)
+{
+    return kv_access_is_unsure(access) ? KV_UNAVAILABLE : KV_EXPIRED;
+}
+
 int kv_admission_judge_again(struct kv_access_loop *access, struct kv_command *command)
 {
     struct kv_principal *before = command->principal;
@@ -199,8 +204,10 @@ int kv_admission_judge_again(struct kv_access_loop *access, struct kv_command *c
         return KV_OK;
     struct kv_principal *now = as_of_now(access, before);
     forget_verdict(command);
-    int verdict = now == NULL ? log_denial(access, before, command, KV_EXPIRED)
+    int verdict = now == NULL ? kv_admission_status_of_invalid(access)
                               : kv_admission_judge(access, now, command);
+    if (verdict == KV_EXPIRED && now == NULL)
+        log_denial(access, before, command, verdict);
     kv_principal_unref(before);
     kv_principal_unref(now);
     return verdict;

@@ -411,7 +411,7 @@ static inline int judge(struct kv_client *client, struct kv_command *command)
     if (client->principal->is_unlimited || command->traits->is_in_no_order)
         return KV_OK;
     return renew(client) ? kv_admission_judge(client->home->access, client->principal, command)
-                         : KV_EXPIRED;
+                         : kv_admission_status_of_invalid(client->home->access);
 }
 
 static inline void send(struct kv_client *client, struct kv_command *command)

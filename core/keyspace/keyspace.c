@@ -51,10 +51,19 @@ static void init_syncs(struct kv_keyspace *keyspace, struct kv_keyspace_loop *he
     here->syncs.epoch = keyspace->store_info.epoch;
 }
 
+static void tell_observers_of_resync(const struct kv_keyspace_parts *parts)
+{
+    for (size_t i = 0; i < parts->n_observers; i++)
+        if (parts->observers[i]->on_resync != NULL)
+            parts->observers[i]->on_resync(parts->observers[i]);
+}
+
 static void lose_all(struct kv_keyspace_loop *here)
 {
     kv_watches_forget(&here->watches);
     kv_topics_lose_all(&here->topics);
+    if (here->index == 0)
+        tell_observers_of_resync(here->parts);
 }
 
 static void init_loop(struct kv_keyspace *keyspace, uint32_t index)

@@ -56,6 +56,9 @@ struct kv_interceptor {
 struct kv_observer {
     void (*on_change)(struct kv_observer *self, struct kv_keyspace_loop *loop,
                       const struct kv_change *change, struct kv_shown *shown);
+    /* The store may have missed changes, or lost some that it reported. Called on loop 0. NULL: the
+     * observer takes no notice. */
+    void (*on_resync)(struct kv_observer *self);
     bool is_everywhere;
 };
 

@@ -53,12 +53,17 @@ static void plan(struct kv_session *session)
         wait_for(session, principal->expires_s * 1000 - wall_ms());
 }
 
-static void shut_out(struct kv_session *session, const char *why)
+static void shut_out_with(struct kv_session *session, uint16_t code, const char *why)
 {
     if (kv_session_talks(session))
-        kv_session_close(session, KV_CLOSE_UNAUTHORIZED, why);
+        kv_session_close(session, code, why);
     kv_client_identify(session->client, &kv_principal_nobody);
     kv_timer_stop(session->here->loop, &session->identity_timer);
+}
+
+static void shut_out(struct kv_session *session, const char *why)
+{
+    shut_out_with(session, KV_CLOSE_UNAUTHORIZED, why);
 }
 
 static void warn(struct kv_session *session)
@@ -168,6 +173,10 @@ void kv_identity_take_token(struct kv_session *session, struct kv_slice token, s
         return;
     }
     struct kv_principal *principal = authenticate(session, token, &error);
+    if (principal == NULL && kv_access_is_unsure(session->here->access)) {
+        kv_answer_error(session, id, 503, KV_UNSURE_TEXT);
+        return;
+    }
     if (principal == NULL) {
         log_refusal(session, error.text);
         kv_answer_error(session, id, 401, error.text);
@@ -184,7 +193,10 @@ void kv_identity_revise(struct kv_session *session)
     struct kv_principal *renewed =
         kv_access_renew(session->here->access, principal_of(session), wall_ms() / 1000, &error);
     if (renewed == NULL) {
-        shut_out(session, "the token is no longer valid");
+        if (kv_access_is_unsure(session->here->access))
+            shut_out_with(session, KV_CLOSE_TRY_AGAIN_LATER, KV_UNSURE_TEXT);
+        else
+            shut_out(session, "the token is no longer valid");
         return;
     }
     if (renewed != principal_of(session))

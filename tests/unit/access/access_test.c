@@ -260,7 +260,7 @@ static void revocation_does_not_verify_tokens_again(void **state)
     struct kv_slice key = KV_SLICE("auth/revoked/sub/https://id.example.org/ann");
     (void)state;
     kv_access_use_revocations(access, revocations);
-    kv_revocations_set_known(revocations);
+    kv_revocations_end(revocations);
     struct kv_principal *principal = ask("verified");
     assert_int_equal(verifier_of(here)->n_asked, 1);
     kv_revocations_note(revocations, KV_SLICE("auth/revoked/jti/other"), true);
@@ -287,6 +287,63 @@ static void revocation_does_not_verify_tokens_again(void **state)
     kv_revocations_destroy(revocations);
 }
 
+static void no_verified_principal_is_let_in_while_revocations_are_lost(void **state)
+{
+    struct kv_revocations *revocations = kv_revocations_create(KV_SLICE("auth/revoked/"));
+    (void)state;
+    kv_access_use_revocations(access, revocations);
+    kv_revocations_end(revocations);
+    struct kv_principal *principal = ask("verified");
+    kv_revocations_lose(revocations);
+    assert_null(ask("verified"));
+    assert_string_equal(error.text, KV_UNSURE_TEXT);
+    assert_true(kv_access_is_unsure(here));
+    kv_access_recheck(access);
+    kv_access_take_up(here);
+    assert_null(kv_access_renew(here, principal, NOW_S, &error));
+    struct kv_principal *fixed = ask("secret");
+    assert_non_null(fixed);
+    kv_principal_unref(fixed);
+    kv_revocations_begin(revocations);
+    assert_null(ask("verified"));
+    kv_revocations_end(revocations);
+    struct kv_principal *same = ask("verified");
+    assert_ptr_equal(same, principal);
+    kv_principal_unref(same);
+    kv_principal_unref(principal);
+    kv_access_use_revocations(access, NULL);
+    kv_revocations_destroy(revocations);
+}
+
+static bool is_revoked(struct kv_revocations *revocations, const char *id)
+{
+    return kv_revocations_have(revocations, kv_slice_of(id), (struct kv_slice){0},
+                               (struct kv_slice){0});
+}
+
+static void keys_that_are_not_noted_again_are_forgotten(void **state)
+{
+    struct kv_revocations *revocations = kv_revocations_create(KV_SLICE("r/"));
+    (void)state;
+    kv_revocations_begin(revocations);
+    kv_revocations_note(revocations, KV_SLICE("r/jti/gone"), true);
+    kv_revocations_note(revocations, KV_SLICE("r/jti/kept"), true);
+    assert_false(kv_revocations_end(revocations));
+    kv_revocations_begin(revocations);
+    kv_revocations_note(revocations, KV_SLICE("r/jti/kept"), true);
+    kv_revocations_note(revocations, KV_SLICE("r/jti/new"), true);
+    assert_true(is_revoked(revocations, "gone")); /* until the end, as it is not known */
+    assert_false(kv_revocations_end(revocations));
+    assert_false(is_revoked(revocations, "gone"));
+    assert_true(is_revoked(revocations, "kept"));
+    assert_true(is_revoked(revocations, "new"));
+    kv_revocations_begin(revocations);
+    kv_revocations_note(revocations, KV_SLICE("r/jti/kept"), false);
+    kv_revocations_note(revocations, KV_SLICE("r/jti/kept"), true); /* read before */
+    assert_true(kv_revocations_end(revocations));
+    kv_revocations_destroy(revocations);
+}
+
 /* A subject may have been revoked before the store was read. */
 static void no_verified_principal_is_current_until_revocations_are_known(void **state)
 {
@@ -296,7 +353,7 @@ static void no_verified_principal_is_current_until_revocations_are_known(void **
     struct kv_principal *principal = ask("verified"), *fixed = ask("secret");
     assert_false(kv_access_is_current(here, principal));
     assert_true(kv_access_is_current(here, fixed));
-    kv_revocations_set_known(revocations);
+    kv_revocations_end(revocations);
     kv_principal_unref(kv_access_renew(here, principal, NOW_S, &error));
     assert_true(kv_access_is_current(here, principal));
     kv_principal_unref(principal);
@@ -323,6 +380,8 @@ int main(void)
         TEST(a_renamed_token_is_not_renewed),
         TEST(a_loop_applies_the_old_rules_until_it_takes_up_new_ones),
         TEST(revocation_does_not_verify_tokens_again),
+        TEST(no_verified_principal_is_let_in_while_revocations_are_lost),
+        TEST(keys_that_are_not_noted_again_are_forgotten),
         TEST(no_verified_principal_is_current_until_revocations_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
