@@ -274,10 +274,12 @@ bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
 
 /* ---- tokens ---- */
 
-/* token, certificate: the credential that proves it; the other one is empty. */
+/* token, certificate: the credential that proves it; the other one is empty. expires_s: of the
+ * credential; 0: never. */
 static struct kv_principal *principal_of_rule(const struct kv_access_loop *here,
                                               const struct kv_token_rule *rule,
-                                              struct kv_slice token, struct kv_slice certificate)
+                                              struct kv_slice token, struct kv_slice certificate,
+                                              int64_t expires_s)
 {
     const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_TOKEN,
                                              .generation = here->generation,
@@ -287,6 +289,7 @@ static struct kv_principal *principal_of_rule(const struct kv_access_loop *here,
                                              .token = token,
                                              .certificate = certificate,
                                              .grants = &rule->grants,
+                                             .expires_s = expires_s,
                                              .meter = meter_of(here, KV_SLICE(""), rule->name)};
     return kv_principal_create(&parts, here->known->tally);
 }
@@ -337,7 +340,7 @@ static struct kv_principal *identify(const struct kv_access_loop *here, struct k
                                      int64_t now_s, struct kv_error *reterr)
 {
     const struct kv_token_rule *rule = kv_rules_find(here->rules, token);
-    return rule != NULL ? principal_of_rule(here, rule, token, (struct kv_slice){0})
+    return rule != NULL ? principal_of_rule(here, rule, token, (struct kv_slice){0}, 0)
                         : verify(here, token, now_s, reterr);
 }
 
@@ -362,7 +365,8 @@ static const char *fault_of(const struct kv_access_loop *here, const struct kv_p
                             int64_t now_s)
 {
     if (kv_principal_has_expired(principal, now_s))
-        return "the token has expired";
+        return principal->certificate.len != 0 ? "the certificate has expired"
+                                               : "the token has expired";
     if (principal->kind == KV_PRINCIPAL_VERIFIED && kv_access_is_unsure(here))
         return KV_UNSURE_TEXT;
     return is_revoked(here, principal) ? "the token has been revoked" : NULL;
@@ -412,11 +416,14 @@ struct kv_principal *kv_access_anonymous(struct kv_access_loop *here)
     return kv_principal_ref(here->anonymous);
 }
 
-struct kv_principal *kv_access_tokenless(struct kv_access_loop *here, struct kv_slice certificate)
+struct kv_principal *kv_access_certified(struct kv_access_loop *here, struct kv_slice certificate,
+                                         int64_t ends_s, int64_t now_s, struct kv_error *reterr)
 {
     const struct kv_token_rule *rule = kv_rules_find_certificate(here->rules, certificate);
-    return rule == NULL ? kv_access_anonymous(here)
-                        : principal_of_rule(here, rule, (struct kv_slice){0}, certificate);
+    if (rule == NULL)
+        return kv_access_anonymous(here);
+    return if_valid(here, principal_of_rule(here, rule, (struct kv_slice){0}, certificate, ends_s),
+                    now_s, reterr);
 }
 
 static struct kv_principal *present(struct kv_access_loop *here,
@@ -424,7 +431,8 @@ static struct kv_principal *present(struct kv_access_loop *here,
                                     struct kv_error *reterr)
 {
     if (principal->certificate.len != 0)
-        return kv_access_tokenless(here, principal->certificate);
+        return kv_access_certified(here, principal->certificate, principal->expires_s, now_s,
+                                   reterr);
     return kv_access_authenticate(here, principal->token, now_s, reterr);
 }
 

@@ -65,9 +65,11 @@ static inline bool kv_access_is_configured(const struct kv_access_loop *here)
 }
 
 /* The principal of a client without a token. certificate: the name in the connection's certificate,
- * which may stand for a static token; empty: none, and the client is anonymous. Owns: the caller,
- * one reference. */
-struct kv_principal *kv_access_tokenless(struct kv_access_loop *here, struct kv_slice certificate);
+ * which may stand for a static token; otherwise the client is anonymous. ends_s: since 1970, when
+ * the certificate has expired. Owns: the caller, one reference. Returns: NULL if it has expired,
+ * and *reterr. */
+struct kv_principal *kv_access_certified(struct kv_access_loop *here, struct kv_slice certificate,
+                                         int64_t ends_s, int64_t now_s, struct kv_error *reterr);
 
 /* The principal of clients without credentials. Owns: the caller, one reference. */
 struct kv_principal *kv_access_anonymous(struct kv_access_loop *here);

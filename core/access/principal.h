@@ -16,7 +16,7 @@ struct kv_meter;
 struct kv_rules;
 
 enum {
-    KV_EXPIRY_LEEWAY_S = 30 /* included in `expires_s`, as clocks may differ */
+    KV_EXPIRY_LEEWAY_S = 30 /* of tokens, included in `expires_s`, as clocks may differ */
 };
 
 enum kv_principal_kind {
@@ -38,7 +38,7 @@ struct kv_principal {
     struct kv_slice token;     /* the token that proved it: never shown */
     struct kv_slice certificate; /* or the name in the certificate that proved it */
     const struct kv_grants *grants;
-    int64_t expires_s;      /* since 1970, leeway included; 0: never */
+    int64_t expires_s;      /* since 1970, for a token with the leeway; 0: never */
     struct kv_meter *meter; /* of the token; NULL: it is not metered */
 
     /* For principal.c. */

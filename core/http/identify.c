@@ -8,6 +8,7 @@
 #include "http/identify.h"
 
 #include "http/origin.h"
+#include "net/tls_channel.h"
 #include "wire/base64url.h"
 #include "wire/http_text.h"
 
@@ -179,12 +180,28 @@ static void log_refusal(const struct kv_exchange *exchange, const char *why)
                          why);
 }
 
+/* Returns: false. */
+static bool refuse_credentials(struct kv_exchange *exchange, const char *why)
+{
+    kv_client_identify(exchange->client, &kv_principal_nobody);
+    log_refusal(exchange, why);
+    kv_exchange_refuse(exchange,
+                       (struct kv_answer){.status = 401, .challenge = KV_CHALLENGE_BAD_TOKEN}, "%s",
+                       why);
+    return false;
+}
+
+static int64_t now_s(void)
+{
+    return kv_wall_us() / 1000000;
+}
+
 /* bad: as found. */
 static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice token, const char *bad)
 {
     struct kv_error error;
     struct kv_principal *principal =
-        kv_access_authenticate(exchange->here->access, token, kv_wall_us() / 1000000, &error);
+        kv_access_authenticate(exchange->here->access, token, now_s(), &error);
     if (principal != NULL)
         return join(exchange, principal);
     if (kv_access_is_unsure(exchange->here->access)) {
@@ -193,38 +210,39 @@ static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice toke
                            KV_UNSURE_TEXT);
         return false;
     }
-    if (bad != NULL)
-        kv_error_set(&error, "%s", bad);
-    kv_client_identify(exchange->client, &kv_principal_nobody);
-    log_refusal(exchange, error.text);
-    kv_exchange_refuse(exchange,
-                       (struct kv_answer){.status = 401, .challenge = KV_CHALLENGE_BAD_TOKEN}, "%s",
-                       error.text);
-    return false;
+    return refuse_credentials(exchange, bad != NULL ? bad : error.text);
 }
 
 /* Whether the client was identified by this certificate already. */
-static bool is_certified(const struct kv_exchange *exchange, struct kv_slice certificate)
+static bool is_certified(const struct kv_exchange *exchange,
+                         const struct kv_peer_certificate *certificate)
 {
     const struct kv_principal *principal = exchange->client->principal;
-    return certificate.len != 0 && kv_slice_equals(principal->certificate, certificate) &&
-           kv_access_is_current(exchange->here->access, principal);
+    return kv_slice_equals(principal->certificate, certificate->name) &&
+           kv_access_is_current(exchange->here->access, principal) &&
+           !kv_principal_has_expired(principal, now_s());
 }
 
-/* The certificate's name, if it counts. */
-static struct kv_slice certificate_of(const struct kv_exchange *exchange,
-                                      const struct kv_request *request)
+/* The certificate, if it counts; otherwise NULL. */
+static const struct kv_peer_certificate *certificate_of(const struct kv_exchange *exchange,
+                                                        const struct kv_request *request)
 {
-    bool counts = request->certificate.len != 0 &&
-                  (comes_from_no_page(request) || comes_from_known_page(exchange, request));
-    return counts ? request->certificate : (struct kv_slice){0};
+    bool counts = comes_from_no_page(request) || comes_from_known_page(exchange, request);
+    return counts ? request->certificate : NULL;
 }
 
 static bool identify_without_token(struct kv_exchange *exchange, const struct kv_request *request)
 {
-    struct kv_slice certificate = certificate_of(exchange, request);
-    return is_certified(exchange, certificate) ||
-           join(exchange, kv_access_tokenless(exchange->here->access, certificate));
+    struct kv_access_loop *access = exchange->here->access;
+    const struct kv_peer_certificate *certificate = certificate_of(exchange, request);
+    struct kv_error error;
+    if (certificate == NULL)
+        return join(exchange, kv_access_anonymous(access));
+    if (is_certified(exchange, certificate))
+        return true;
+    struct kv_principal *principal =
+        kv_access_certified(access, certificate->name, certificate->ends_s, now_s(), &error);
+    return principal != NULL ? join(exchange, principal) : refuse_credentials(exchange, error.text);
 }
 
 bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request *request)

@@ -20,7 +20,7 @@ static inline bool kv_http_is_identified(const struct kv_access_loop *access,
 {
     struct kv_slice token = request->token;
     if (token.len == 0)
-        return principal == access->anonymous && request->certificate.len == 0;
+        return principal == access->anonymous && request->certificate == NULL;
     return kv_access_is_current(access, principal) &&
            (request->is_usual_token || kv_slice_equals(token, principal->token));
 }

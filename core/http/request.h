@@ -67,18 +67,20 @@ struct kv_header {
 
 /* Plain data. Its bytes are lent until the exchange is answered, by the fast path until the end of
  * the loop's turn (exchange.h). */
+struct kv_peer_certificate;
+
 struct kv_request {
     enum kv_method method;
-    bool is_http_1_0;            /* or older */
-    bool is_unix;                /* received on a Unix socket */
-    struct kv_slice host;        /* the requested host, well formed; empty: none */
-    struct kv_slice path;        /* as sent, without the query; or `*` */
-    struct kv_slice query;       /* as sent, the part after the `?`; bytes NULL: none */
-    struct kv_slice rest;        /* the part after the path of the resource that serves it */
-    struct kv_slice body;        /* bytes NULL: none */
-    struct kv_slice token;       /* of `Authorization: Bearer`, if that is not among the headers */
-    bool is_usual_token;         /* it equals the token of the client's principal */
-    struct kv_slice certificate; /* the name in the connection's certificate; empty: none */
+    bool is_http_1_0;      /* or older */
+    bool is_unix;          /* received on a Unix socket */
+    struct kv_slice host;  /* the requested host, well formed; empty: none */
+    struct kv_slice path;  /* as sent, without the query; or `*` */
+    struct kv_slice query; /* as sent, the part after the `?`; bytes NULL: none */
+    struct kv_slice rest;  /* the part after the path of the resource that serves it */
+    struct kv_slice body;  /* bytes NULL: none */
+    struct kv_slice token; /* of `Authorization: Bearer`, if that is not among the headers */
+    bool is_usual_token;   /* it equals the token of the client's principal */
+    const struct kv_peer_certificate *certificate; /* of the connection; NULL: none */
     const struct kv_header *headers;
     size_t n_headers;
 };

@@ -161,16 +161,14 @@ static inline bool kv_connection_is_of_many(const struct kv_connection *connecti
     return connection->is_proxys && !kv_address_is_given(&connection->client);
 }
 
-/* The name in the client's certificate (kv_channel_certificate_name); empty if there is none, or if
- * the peer is a proxy. Valid as long as the connection. */
-static inline struct kv_slice kv_connection_certificate(const struct kv_connection *connection)
+/* The client's certificate (kv_channel_certificate); NULL if there is none, or if the peer is a
+ * proxy. Valid as long as the connection. */
+static inline const struct kv_peer_certificate *
+kv_connection_certificate(const struct kv_connection *connection)
 {
-    const char *name = connection->channel.tls == NULL || connection->is_proxys
-                           ? NULL
-                           : kv_channel_certificate_name(&connection->channel);
-    if (name == NULL)
-        return (struct kv_slice){0};
-    return kv_slice_of(name);
+    return connection->channel.tls == NULL || connection->is_proxys
+               ? NULL
+               : kv_channel_certificate(&connection->channel);
 }
 
 /* Closes and frees it. */

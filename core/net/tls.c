@@ -4,7 +4,8 @@
  * them.
  *
  * Sessions are resumed by tickets, whose keys a context generates: so new files, and every twelve
- * hours, mean new keys, and a ticket never outlives the settings under which it was issued.
+ * hours, mean new keys, and a ticket never outlives the settings under which it was issued. Nor
+ * does it outlive the client's certificate.
  */
 #include "net/tls.h"
 
@@ -221,6 +222,19 @@ static int choose_certificate(SSL *ssl, int *alert, void *user)
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* A session whose client's certificate has expired begins with a whole handshake again. */
+static SSL_TICKET_RETURN judge_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                      size_t name_len, SSL_TICKET_STATUS status, void *user)
+{
+    (void)ssl, (void)name, (void)name_len, (void)user;
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    X509 *peer = SSL_SESSION_get0_peer(session);
+    if (peer != NULL && X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 static void set_rules(SSL_CTX *context)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
@@ -231,6 +245,7 @@ static void set_rules(SSL_CTX *context)
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets need no cache */
     SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set_session_ticket_cb(context, NULL, judge_ticket, NULL);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
 }
 

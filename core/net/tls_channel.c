@@ -51,6 +51,7 @@ struct kv_tls_session {
     size_t n_next;
     struct kv_charge charge;
     char *name; /* in the peer's certificate; NULL: none */
+    struct kv_peer_certificate certificate;
     bool has_begun;
     bool is_open;
     bool is_writing; /* a write of the user is in progress */
@@ -327,6 +328,15 @@ static void check_beginning(struct kv_tls_session *session)
     session->met_plain_http = (first >= 'A' && first <= 'Z') || first == '\r';
 }
 
+static void note_certificate(struct kv_tls_session *session)
+{
+    session->name = kv_tls_name_of(session->ssl);
+    if (session->name == NULL)
+        return;
+    session->certificate.name = kv_slice_of(session->name);
+    session->certificate.ends_s = kv_tls_end_of(session->ssl);
+}
+
 static void shake_hands(struct kv_tls_session *session)
 {
     check_beginning(session);
@@ -336,7 +346,7 @@ static void shake_hands(struct kv_tls_session *session)
     int result = SSL_do_handshake(session->ssl);
     session->is_open = result == 1;
     if (session->is_open)
-        session->name = kv_tls_name_of(session->ssl);
+        note_certificate(session);
     else
         session->is_failed = SSL_get_error(session->ssl, result) != SSL_ERROR_WANT_READ;
 }
@@ -481,9 +491,11 @@ void kv_channel_answer_plain(struct kv_channel *channel, struct kv_slice text)
     (void)sent; /* the socket's buffer, which is empty, has room for it, or the peer is gone */
 }
 
-const char *kv_channel_certificate_name(const struct kv_channel *channel)
+const struct kv_peer_certificate *kv_channel_certificate(const struct kv_channel *channel)
 {
-    return channel->tls == NULL ? NULL : session_of(channel)->name;
+    if (channel->tls == NULL || session_of(channel)->name == NULL)
+        return NULL;
+    return &session_of(channel)->certificate;
 }
 
 struct kv_tls_bench *kv_tls_bench_create(void)

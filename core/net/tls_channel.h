@@ -29,9 +29,15 @@ bool kv_channel_met_plain_http(const struct kv_channel *channel);
 /* Writes to such a peer, unencrypted, as much as the kernel takes at once. */
 void kv_channel_answer_plain(struct kv_channel *channel, struct kv_slice text);
 
-/* The name in the peer's certificate: its subject's common name; without one, the first DNS name,
- * e-mail address or URI of its alternative names. Returns: NULL if there is no certificate, or no
- * name in it; valid as long as the channel lives. */
-const char *kv_channel_certificate_name(const struct kv_channel *channel);
+/* What identifies the peer. */
+struct kv_peer_certificate {
+    struct kv_slice name; /* its subject's common name; without one, the first DNS name, e-mail
+                             address or URI of its alternative names */
+    int64_t ends_s;       /* since 1970: it has expired from then on */
+};
+
+/* The peer's certificate. Returns: NULL if there is none, or no name in it; valid as long as the
+ * channel lives. */
+const struct kv_peer_certificate *kv_channel_certificate(const struct kv_channel *channel);
 
 #endif

@@ -63,3 +63,14 @@ char *kv_tls_name_of(SSL *ssl)
     char *name = common_name(certificate);
     return name != NULL ? name : alternative_name(certificate);
 }
+
+/* It is still valid at the time that it states. A time that cannot be read counts as past. */
+int64_t kv_tls_end_of(SSL *ssl)
+{
+    struct tm end;
+    const X509 *certificate = SSL_get0_peer_certificate(ssl);
+    if (certificate == NULL)
+        return 0;
+    return ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1 ? (int64_t)timegm(&end) + 1
+                                                                       : 1;
+}

@@ -81,7 +81,8 @@ static void on_timer(struct kv_timer *timer)
     if (!kv_session_talks(session))
         return;
     if (kv_principal_has_expired(principal, now_s)) {
-        shut_out(session, "the token has expired");
+        shut_out(session, principal->certificate.len != 0 ? "the certificate has expired"
+                                                          : "the token has expired");
         return;
     }
     if (kv_principal_may_nothing(principal) &&
@@ -112,7 +113,7 @@ static void identify(struct kv_session *session, struct kv_principal *principal)
         session->auth_by_ms = kv_loop_now_ms(session->here->loop) + config->auth_ms;
     kv_client_identify(session->client, principal);
     kv_leases_end_forbidden(&session->leases, principal);
-    session->was_warned = false;
+    session->was_warned = principal->certificate.len != 0; /* no message can renew it */
     kv_identity_limit_messages(session);
     plan(session);
 }

@@ -22,7 +22,8 @@
 #include "support/client/tls.h"
 
 enum {
-    MISCONFIGURED = 2
+    MISCONFIGURED = 2,
+    SHORT_S = 6 /* the validity of a certificate that expires in the test */
 };
 
 static struct kv_test_server server;
@@ -436,6 +437,46 @@ static void removal_of_a_certificates_name_ends_websockets(void **state)
     free(backend);
 }
 
+static int get_over(struct kv_test_stream *stream, const char *more)
+{
+    struct kv_test_response response = {0};
+    int status = kv_test_http_ask(stream, "GET", "/storage/a/none", more, NULL, &response);
+    kv_test_response_fini(&response);
+    return status;
+}
+
+static void access_ends_with_the_certificate(void **state)
+{
+    struct kv_test_ws ws;
+    struct kv_test_stream stream, resumed, again;
+    char *backend = kv_test_path(folder, "short.pem");
+    (void)state;
+    start_with_names();
+    kv_test_certificate_write_for(backend, "backend", authority, SHORT_S);
+    open_websocket(&ws, backend);
+    assert_true(connect_with(&stream, &(struct kv_test_tls_options){.identity = backend}));
+    assert_int_equal(get_over(&stream, ""), 204);
+    SSL_SESSION *session = kv_test_tls_session(&stream);
+    assert_true(connect_with(&resumed, &(struct kv_test_tls_options){.session = session}));
+    assert_true(kv_test_tls_is_resumed(&resumed));
+    assert_int_equal(get_over(&resumed, ""), 204);
+    kv_test_ws_expect_closed(&ws, 3000);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(get_over(&stream, i == 0 ? "" : ODD_HEADER), 401);
+        assert_int_equal(get_over(&resumed, i == 0 ? "" : ODD_HEADER), 401);
+    }
+    assert_false(is_served(&(struct kv_test_tls_options){.identity = backend}));
+    assert_true(connect_with(&again, &(struct kv_test_tls_options){.session = session}));
+    assert_false(kv_test_tls_is_resumed(&again));
+    kv_test_stream_close(&stream);
+    kv_test_stream_close(&resumed);
+    kv_test_stream_close(&again);
+    kv_test_ws_close(&ws);
+    SSL_SESSION_free(session);
+    kv_test_server_stop_cleanly(&server);
+    free(backend);
+}
+
 static void sessions_are_resumed_until_the_certificates_are_read_again(void **state)
 {
     (void)state;
@@ -844,6 +885,7 @@ int main(void)
         cmocka_unit_test(websockets_of_pages_cannot_use_a_certificate_either),
         cmocka_unit_test(tokens_need_a_possible_proof),
         cmocka_unit_test(removal_of_a_certificates_name_ends_websockets),
+        cmocka_unit_test(access_ends_with_the_certificate),
         cmocka_unit_test(sessions_are_resumed_until_the_certificates_are_read_again),
         cmocka_unit_test(key_updates_may_be_requested_repeatedly),
         cmocka_unit_test(unencrypted_request_is_400_unencrypted),

@@ -212,7 +212,7 @@ static void add_extension(X509 *certificate, int kind, const char *text)
     X509_EXTENSION_free(extension);
 }
 
-static X509 *create_certificate(EVP_PKEY *key, const char *name, bool may_sign, int days)
+static X509 *create_certificate(EVP_PKEY *key, const char *name, bool may_sign, long seconds)
 {
     static long serial = 1;
     char names[128];
@@ -220,7 +220,7 @@ static X509 *create_certificate(EVP_PKEY *key, const char *name, bool may_sign, 
     X509_set_version(certificate, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), getpid() * 1000L + serial++);
     X509_gmtime_adj(X509_getm_notBefore(certificate), -2 * 86400L);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), days * 86400L);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), seconds);
     X509_set_pubkey(certificate, key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
                                (const unsigned char *)name, -1, -1, 0);
@@ -251,12 +251,13 @@ static void sign(X509 *certificate, EVP_PKEY *own_key, const char *issuer)
 }
 
 /* Writes another file and renames it, so that a watcher never sees a partial file. */
-void kv_test_certificate_write(const char *path, const char *name, const char *issuer, int days)
+void kv_test_certificate_write_for(const char *path, const char *name, const char *issuer,
+                                   long seconds)
 {
     char new_path[512];
     EVP_PKEY *key = EVP_EC_gen("P-256");
     assert_non_null(key);
-    X509 *certificate = create_certificate(key, name, issuer == NULL, days);
+    X509 *certificate = create_certificate(key, name, issuer == NULL, seconds);
     sign(certificate, key, issuer);
     snprintf(new_path, sizeof(new_path), "%s.new", path);
     FILE *file = fopen(new_path, "we");
@@ -268,4 +269,9 @@ void kv_test_certificate_write(const char *path, const char *name, const char *i
     assert_int_equal(rename(new_path, path), 0);
     X509_free(certificate);
     EVP_PKEY_free(key);
+}
+
+void kv_test_certificate_write(const char *path, const char *name, const char *issuer, int days)
+{
+    kv_test_certificate_write_for(path, name, issuer, days * 86400L);
 }

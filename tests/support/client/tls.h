@@ -56,5 +56,8 @@ const char *kv_test_tls_file(void);
  * readable by the owner alone. issuer: a file of this kind whose owner signs the certificate; NULL:
  * it is self-signed and may sign others. days: how long it is valid; below zero: it has expired. */
 void kv_test_certificate_write(const char *path, const char *name, const char *issuer, int days);
+/* The same for a certificate that is valid for some seconds. */
+void kv_test_certificate_write_for(const char *path, const char *name, const char *issuer,
+                                   long seconds);
 
 #endif
