@@ -160,6 +160,11 @@ void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *t
     access->known[loop].tally = tally;
 }
 
+void kv_access_tell_turns(struct kv_access *access, uint32_t loop, const int64_t *turn_ns)
+{
+    access->loops[loop].turn_ns = turn_ns;
+}
+
 struct kv_access_loop *kv_access_on(struct kv_access *access, uint32_t loop)
 {
     return &access->loops[loop];

@@ -9,6 +9,7 @@
 #include "access/principal.h"
 #include "access/revocations.h"
 #include "access/rules.h"
+#include "base/clock.h"
 
 struct kv_access;
 struct kv_tally;
@@ -25,6 +26,9 @@ struct kv_access_loop {
     struct kv_access *access;
     struct kv_denials *denials;  /* of all loops */
     struct kv_principals *known; /* principals whose tokens were seen recently */
+    const int64_t *turn_ns;      /* when the loop's turn began; 0 between turns; NULL: unknown */
+    int64_t clock_turn_ns;       /* the turn in which the wall clock was read */
+    int64_t clock_s;             /* and its time then, since 1970 */
 };
 
 /* Takes the rules over. Owns: the caller, by kv_access_destroy(). */
@@ -38,6 +42,10 @@ void kv_access_use_revocations(struct kv_access *access, struct kv_revocations *
 
 /* Sets the tally that counts the loop's principals. Call before the loops run. */
 void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *tally);
+
+/* Lets the loop read the wall clock only once a turn. turn_ns: points to the time when the loop's
+ * turn began, 0 between turns; lent. Call before the loops run. */
+void kv_access_tell_turns(struct kv_access *access, uint32_t loop, const int64_t *turn_ns);
 
 /* Lent. */
 struct kv_access_loop *kv_access_on(struct kv_access *access, uint32_t loop);
@@ -120,6 +128,17 @@ static inline bool kv_access_is_current(const struct kv_access_loop *here,
                                         const struct kv_principal *principal)
 {
     return principal->generation == here->generation;
+}
+
+/* The wall clock, in seconds since 1970, as of the loop's turn. */
+static inline int64_t kv_access_now_s(struct kv_access_loop *here)
+{
+    int64_t turn_ns = here->turn_ns == NULL ? 0 : *here->turn_ns;
+    if (turn_ns == 0 || turn_ns != here->clock_turn_ns) {
+        here->clock_s = kv_wall_us() / 1000000;
+        here->clock_turn_ns = turn_ns;
+    }
+    return here->clock_s;
 }
 
 #endif

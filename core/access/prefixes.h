@@ -5,6 +5,7 @@
 #define KV_ACCESS_PREFIXES_H
 
 #include "base/buffer.h"
+#include "base/swar.h"
 
 /* All zero covers nothing. Owns: `all` and its bytes, until kv_prefixes_fini(). */
 struct kv_prefixes {
@@ -26,14 +27,18 @@ static inline bool kv_prefixes_cover_all(const struct kv_prefixes *prefixes)
     return prefixes->n == 1 && prefixes->all[0].len == 0;
 }
 
-/* kv_prefixes_cover() for sets that do not cover every key. */
+/* kv_prefixes_cover() for any number of prefixes. */
 bool kv_prefixes_cover_part(const struct kv_prefixes *prefixes, struct kv_slice text);
 
 /* Whether one of the prefixes is a prefix of the text: of a key, or of another prefix, all of whose
  * keys are then covered. */
 static inline bool kv_prefixes_cover(const struct kv_prefixes *prefixes, struct kv_slice text)
 {
-    return kv_prefixes_cover_all(prefixes) || kv_prefixes_cover_part(prefixes, text);
+    if (prefixes->n != 1)
+        return kv_prefixes_cover_part(prefixes, text);
+    const struct kv_slice *only = &prefixes->all[0];
+    return text.len >= only->len &&
+           (only->len == 0 || kv_swar_same(text.bytes, only->bytes, only->len));
 }
 
 /* Finds the first prefix that covers a text at or after `from` in byte order. Returns: its index; n

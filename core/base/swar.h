@@ -60,8 +60,9 @@ static inline uint32_t kv_swar_load_half(const char *at)
 }
 
 /* Whether `len` bytes are the same: without a call if they are few, as in names. The first and the
- * last word overlap. */
-static inline bool kv_swar_same(const char *a, const char *b, size_t len)
+ * last word overlap. Always inline, as a call would cost more than most comparisons. */
+__attribute__((always_inline)) static inline bool kv_swar_same(const char *a, const char *b,
+                                                               size_t len)
 {
     if (len > 16)
         return memcmp(a, b, len) == 0;

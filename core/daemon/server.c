@@ -302,8 +302,10 @@ static void create_access(struct kv_server *server)
     if (revoked.len != 0)
         server->revoking = kv_revoking_create(revoked, kv_signals_tell_of_revocations);
     kv_access_use_revocations(server->access, kv_revoking_revocations(server->revoking));
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         kv_access_count(server->access, i, kv_budget_tally(server->budget, i));
+        kv_access_tell_turns(server->access, i, kv_loop_began_ns(server->loops[i]));
+    }
 }
 
 static void describe_readiness(const struct kv_readiness *readiness, struct kv_buffer *out)

@@ -37,6 +37,40 @@ static inline bool take_gap(const struct kv_head_gap *gap, struct kv_slice token
     return true;
 }
 
+/* matches() for a head without gaps. */
+static inline bool matches_as_it_is(const struct kv_known_head *known, struct kv_slice input,
+                                    struct kv_plain_head *ret)
+{
+    if (known->len == 0 || !begins_with(input, known->bytes, known->len))
+        return false;
+    *ret = (struct kv_plain_head){.text = {input.bytes, known->len},
+                                  .host = {input.bytes + known->host_at, known->host_len}};
+    return true;
+}
+
+static inline bool has_token_only(const struct kv_known_head *known)
+{
+    return known->n_gaps == 1 && known->gaps[0].is_token;
+}
+
+/* matches() for the heads of requests without a body. */
+static inline bool matches_with_token(const struct kv_known_head *known, struct kv_slice token,
+                                      struct kv_slice input, struct kv_plain_head *ret)
+{
+    size_t before = known->gaps[0].at, len = known->len + token.len;
+    const char *from = input.bytes + before, *behind = from + token.len;
+    if (token.len == 0 || input.len < len || !kv_swar_same(input.bytes, known->bytes, before) ||
+        !kv_swar_same(from, token.bytes, token.len) ||
+        !kv_swar_same(behind, known->bytes + before, known->len - before))
+        return false;
+    size_t host_at = known->host_at + (known->host_at >= before ? token.len : 0);
+    *ret = (struct kv_plain_head){.text = {input.bytes, len},
+                                  .host = {input.bytes + host_at, known->host_len},
+                                  .token = {from, token.len},
+                                  .is_usual_token = true};
+    return true;
+}
+
 /* *ret: valid only if it matches. */
 static inline bool matches(const struct kv_known_head *known, struct kv_slice token,
                            struct kv_slice input, struct kv_plain_head *ret)
@@ -67,10 +101,17 @@ static inline bool matches(const struct kv_known_head *known, struct kv_slice to
 bool kv_head_memory_recall(const struct kv_head_memory *memory, struct kv_slice input,
                            struct kv_plain_head *ret)
 {
-    if (matches(memory->usual, memory->token, input, ret))
-        return true;
-    *ret = (struct kv_plain_head){0};
-    return false;
+    const struct kv_known_head *usual = memory->usual;
+    bool is_usual;
+    if (usual->n_gaps == 0)
+        is_usual = matches_as_it_is(usual, input, ret);
+    else if (has_token_only(usual))
+        is_usual = matches_with_token(usual, memory->token, input, ret);
+    else
+        is_usual = matches(usual, memory->token, input, ret);
+    if (!is_usual)
+        *ret = (struct kv_plain_head){0};
+    return is_usual;
 }
 
 static const struct kv_known_head *find(const struct kv_known_heads *known,
@@ -136,5 +177,5 @@ void kv_head_memory_learn(struct kv_head_memory *memory, const struct kv_plain_h
 void kv_known_heads_forget(struct kv_known_heads *known)
 {
     for (size_t i = 0; i < KV_MOST_KNOWN_HEADS; i++)
-        known->all[i].len = 0;
+        known->all[i].len = known->all[i].n_gaps = 0;
 }

@@ -5,8 +5,6 @@
  */
 #include "keyspace/admission.h"
 
-#include "base/clock.h"
-
 enum {
     READ = KV_RIGHT_READ,
     WRITE = KV_RIGHT_WRITE,
@@ -152,18 +150,13 @@ static bool needs_principal(const struct kv_command *command)
     return command->traits->is_write || command->kind == KV_COMMAND_SCAN;
 }
 
-static bool has_expired(const struct kv_principal *principal)
-{
-    return principal->expires_s != 0 && kv_wall_us() >= principal->expires_s * 1000000;
-}
-
 int kv_admission_judge(struct kv_access_loop *access, struct kv_principal *principal,
                        struct kv_command *command)
 {
     uint32_t rights = rights_of(command);
     if (rights == 0)
         return KV_OK;
-    if (has_expired(principal))
+    if (kv_admission_is_expired(access, principal))
         return log_denial(access, principal, command, KV_EXPIRED);
     if (!is_granted(access, principal, command, rights))
         return log_denial(access, principal, command, refuse(principal, command));
@@ -181,7 +174,7 @@ static struct kv_principal *as_of_now(struct kv_access_loop *access, struct kv_p
     if (access == NULL || principal->kind == KV_PRINCIPAL_CONSTANT ||
         kv_access_is_current(access, principal))
         return kv_principal_ref(principal);
-    return kv_access_renew(access, principal, kv_wall_us() / 1000000, NULL);
+    return kv_access_renew(access, principal, kv_access_now_s(access), NULL);
 }
 
 static void forget_verdict(struct kv_command *command)

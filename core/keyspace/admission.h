@@ -9,6 +9,32 @@
 #include "access/access.h"
 #include "keyspace/command.h"
 
+/* The time at which expiry is judged, in seconds since 1970. access: of the loop, or NULL. */
+static inline int64_t kv_admission_now_s(struct kv_access_loop *access)
+{
+    return access == NULL ? kv_wall_us() / 1000000 : kv_access_now_s(access);
+}
+
+static inline bool kv_admission_is_expired(struct kv_access_loop *access,
+                                           const struct kv_principal *principal)
+{
+    return principal->expires_s != 0 &&
+           kv_principal_has_expired(principal, kv_admission_now_s(access));
+}
+
+/* The short way for most commands: whether kv_admission_judge() would let the command pass, which
+ * is a GET of a client whose principal was judged by the rules in force. Reveals, and changes,
+ * nothing. */
+static inline bool kv_admission_passes(struct kv_access_loop *access,
+                                       const struct kv_principal *principal,
+                                       const struct kv_command *command)
+{
+    return command->kind == KV_COMMAND_GET && access != NULL &&
+           kv_access_is_current(access, principal) &&
+           kv_prefixes_cover(&principal->grants->read, command->key) &&
+           !kv_admission_is_expired(access, principal);
+}
+
 /* Judges a command of a client with this principal. A SCAN without a prefix is narrowed to the
  * prefixes that the principal may read; a write becomes blind if the principal may not read the
  * key. Denials are logged.

@@ -397,7 +397,8 @@ static bool renew(struct kv_client *client)
     if (access == NULL || principal->kind == KV_PRINCIPAL_CONSTANT ||
         kv_access_is_current(access, principal))
         return true;
-    struct kv_principal *renewed = kv_access_renew(access, principal, kv_wall_us() / 1000000, NULL);
+    struct kv_principal *renewed =
+        kv_access_renew(access, principal, kv_access_now_s(access), NULL);
     if (renewed == NULL)
         return false;
     kv_client_identify(client, renewed);
@@ -409,6 +410,8 @@ static bool renew(struct kv_client *client)
 static inline int judge(struct kv_client *client, struct kv_command *command)
 {
     if (client->principal->is_unlimited || command->traits->is_in_no_order)
+        return KV_OK;
+    if (kv_admission_passes(client->home->access, client->principal, command))
         return KV_OK;
     return renew(client) ? kv_admission_judge(client->home->access, client->principal, command)
                          : kv_admission_status_of_invalid(client->home->access);

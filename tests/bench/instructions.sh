@@ -1,19 +1,25 @@
 #!/bin/sh
 # Instructions per request, by the place of execution. callgrind counts them, so the figure does not depend on
 # the load of the machine:
-#   tests/bench/instructions.sh [--store STORE] [--against BUILD] [KIND[:IN_FLIGHT] …]
+#   tests/bench/instructions.sh [--store STORE] [--against BUILD] [--access TOKEN]
+#       [--more YAML] [KIND[:IN_FLIGHT] …]
 # KIND is http-get, http-post, ws-get or ws-set; each of 16 connections has IN_FLIGHT requests in flight (default:
 # 1). Two runs of different length are compared, so that starting and stopping do not count. --against also
 # measures the build in that folder, and prints the ratio. KV_BENCH_BUILD selects the build folder, whose programs
-# are used as they are. With KV_BENCH_TOKEN, the server of this build has access rules, and each HTTP request has
-# this token; the other build has none.
+# are used as they are. With --access, the server of this build has access rules, and each HTTP request has the same
+# token; the other build (by default, this one once more) has none. TOKEN is static, jwt (a JSON Web Token of 220 bytes),
+# or long-jwt (one of 870 bytes, as identity providers issue them). --more adds lines to the configuration.
 set -eu
 store=memory
 against=
+access=
+more=
 while [ $# -gt 0 ]; do
     case "$1" in
     --store) store="$2" ;;
     --against) against="$(cd "$2" && pwd)" ;;
+    --access) access="$2" ;;
+    --more) more="$2" ;;
     *) break ;;
     esac
     shift 2
@@ -33,17 +39,32 @@ server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
 port="$(python3 tests/bench/ports.py)"
 
-token="${KV_BENCH_TOKEN:-}"
+secret=a-secret-of-this-benchmark-which-is-long-enough
+claims='"sub": "ann", "jti": "3f2a8c0e-5b7d-4c1e-9a46-0d2f8b1c7e55", "name": "Ann"'
+case "$access" in
+"" | static | jwt) ;;
+long-jwt) claims="$claims, \"scope\": \"$(printf 'scope-%.0s' $(seq 80))\"" ;;
+*) echo "instructions.sh: --access takes static, jwt or long-jwt" >&2 && exit 2 ;;
+esac
+[ -n "$against" ] || [ -z "$access" ] || against="$build"
+
+print_rules() { # the rules; keys begin with `key:`
+    case "$access" in
+    static) printf '{name: bench, read: [""], write: [""], sha256: %s}' \
+        "$(printf %s "$token" | sha256sum | cut -d' ' -f1)" ;;
+    *) printf '{issuer: bench, secret: %s, grants: {read: ["key:"], write: ["key:"]}}' "$secret" ;;
+    esac
+}
 
 configure() { # build
-    printf 'listen: [{port: %s}]\nthreads: 1\nmodules: %s\nlog: {level: error}\n' "$port" "$1/modules"
+    printf 'listen: [{port: %s}]\nthreads: 1\nmodules: %s\nlog: {level: error}\n%s\n' "$port" "$1/modules" "$more"
     case "$store" in
     memory | simple) printf 'storage: {module: %s}\n' "$store" ;;
     *) printf 'storage: {module: %s, %s: {path: %s}}\n' "$store" "$store" "$folder/data" ;;
     esac
     [ -z "$KV_BENCH_TOKEN" ] ||
-        printf 'access: {anonymous: {write: [""]}, tokens: [{name: bench, read: [""], write: [""], sha256: %s}]}\n' \
-            "$(printf %s "$KV_BENCH_TOKEN" | sha256sum | cut -d' ' -f1)"
+        printf 'access: {anonymous: {write: [""]}, %s: [%s]}\n' "$([ "$access" = static ] && echo tokens || echo jwt)" \
+            "$(print_rules)"
 }
 
 await_server() {
@@ -85,6 +106,18 @@ count_twice() { # build, kind, requests in flight, name: leaves $folder/NAME-sho
     count "$1" "$2" 2 "$3" >"$folder/$4-short"
     count "$1" "$2" 8 "$3" >"$folder/$4-long"
 }
+
+mint() { # prints the token
+    export KV_BENCH_TOKEN=mint
+    configure "$build" >"$folder/kvserver.yaml"
+    "$build/kvserver" -c "$folder/kvserver.yaml" --mint-token "{$claims}"
+}
+
+token=
+case "$access" in
+static) token=a-static-token-of-this-benchmark ;;
+*jwt) token="$(mint)" ;;
+esac
 
 [ $# -gt 0 ] || set -- http-get http-get:16 http-post http-post:16 ws-get:16 ws-set:16
 for load; do

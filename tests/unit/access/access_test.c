@@ -190,6 +190,22 @@ static void expired_token_is_refused_even_if_cached(void **state)
     assert_string_equal(error.text, "the token has expired");
 }
 
+static void wall_clock_is_read_once_a_turn(void **state)
+{
+    int64_t turn_ns = 1;
+    (void)state;
+    kv_access_tell_turns(access, 0, &turn_ns);
+    int64_t now_s = kv_access_now_s(here);
+    here->clock_s = 7; /* as if that were long ago */
+    assert_int_equal(kv_access_now_s(here), 7);
+    turn_ns = 2;
+    assert_true(kv_access_now_s(here) >= now_s);
+    here->clock_s = 7;
+    turn_ns = 0; /* between turns */
+    assert_true(kv_access_now_s(here) >= now_s);
+    kv_access_tell_turns(access, 0, NULL);
+}
+
 static void new_rules_change_the_grants(void **state)
 {
     (void)state;
@@ -374,6 +390,7 @@ int main(void)
         TEST(unknown_tokens_are_refused),
         TEST(a_verified_token_is_verified_once),
         TEST(expired_token_is_refused_even_if_cached),
+        TEST(wall_clock_is_read_once_a_turn),
         TEST(new_rules_change_the_grants),
         TEST(reload_with_the_same_rules_verifies_tokens_again),
         TEST(a_removed_token_is_not_renewed),

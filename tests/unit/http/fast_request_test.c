@@ -110,7 +110,7 @@ static void the_query_is_separated_from_the_path(void **state)
         struct kv_request request = read_with(&memory, text.bytes);
         assert_true(kv_slice_equals(request.path, kv_slice_of(cases[i].path)));
         assert_int_equal(request.query.bytes == NULL, cases[i].query == NULL);
-        if (cases[i].query != NULL)
+        if (cases[i].query != NULL && request.query.bytes != NULL)
             assert_true(kv_slice_equals(request.query, kv_slice_of(cases[i].query)));
         kv_buffer_fini(&text);
     }
@@ -211,6 +211,40 @@ static void another_token_is_not_mistaken_for_the_known_one(void **state)
         assert_false(request.is_usual_token);
         kv_buffer_fini(&text);
     }
+}
+
+/* Of a GET, with the token before or behind the host. */
+static void expect_token_in_known_head(const char *before, const char *behind)
+{
+    static const char *const tokens[] = {"abcd.efgh", "abcd.efgi", "abcd.efg", "abcd.efghi", "a"};
+    static struct kv_known_heads known;
+    struct kv_head_memory memory = kv_head_memory_of(&known);
+    memset(&known, 0, sizeof(known));
+    for (size_t i = 0; i < N(tokens); i++)
+        for (int again = 0; again < 2; again++) {
+            struct kv_buffer text = {0};
+            kv_buffer_printf(&text, "GET /storage/k%d HTTP/1.1\r\n%s%s%s\r\n", again, before,
+                             tokens[i], behind);
+            size_t len = text.len;
+            kv_buffer_append_char(&text, '\0');
+            struct kv_request request = read_with(&memory, text.bytes);
+            assert_true(kv_slice_equals(request.token, kv_slice_of(tokens[i])));
+            assert_true(kv_slice_equals(request.host, KV_SLICE("h.example")));
+            memory.token = kv_slice_of(tokens[i]); /* the text is freed */
+            assert_int_equal(request.is_usual_token, again);
+            for (size_t part = 0; part < len; part++)
+                assert_int_equal(read_copy_after(&memory, (struct kv_slice){text.bytes, part}),
+                                 KV_FAST_PARTIAL);
+            kv_buffer_fini(&text);
+        }
+    assert_int_equal(known.all[1].len, 0);
+}
+
+static void a_known_head_has_a_gap_for_the_token(void **state)
+{
+    (void)state;
+    expect_token_in_known_head("Host: h.example\r\nAuthorization: Bearer ", "\r\n");
+    expect_token_in_known_head("Authorization: Bearer ", "\r\nHost: h.example\r\n");
 }
 
 static void a_head_without_a_token_has_none(void **state)
@@ -467,6 +501,7 @@ int main(void)
         cmocka_unit_test(lengths_may_differ_in_a_known_head),
         cmocka_unit_test(clients_with_other_tokens_share_a_known_head),
         cmocka_unit_test(another_token_is_not_mistaken_for_the_known_one),
+        cmocka_unit_test(a_known_head_has_a_gap_for_the_token),
         cmocka_unit_test(a_head_without_a_token_has_none),
         cmocka_unit_test(requests_with_cookies_are_left_to_libh2o_if_cookies_count),
         cmocka_unit_test(a_head_that_starts_like_a_known_one_is_parsed),
