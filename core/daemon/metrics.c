@@ -106,6 +106,25 @@ static void collect_access(void *context, struct kv_metrics_text *text)
     kv_denials_collect(context, text);
 }
 
+static void collect_keys(void *context, struct kv_metrics_text *text)
+{
+    static const struct kv_metric loads = {
+        "kvserver_key_set_loads", KV_METRIC_COUNTER, NULL,
+        "Key sets of tokens' issuers that were fetched or read, by outcome"};
+    static const struct kv_metric failing = {"kvserver_key_sets_failing", KV_METRIC_GAUGE, NULL,
+                                             "Key sets that could not be used when they were last "
+                                             "fetched or read; earlier keys stay valid"};
+    static const struct kv_metric missing = {
+        "kvserver_key_sets_missing", KV_METRIC_GAUGE, NULL,
+        "Key sets without any keys yet: the tokens of their issuers are refused"};
+    struct kv_jwt_key_count count = kv_jwt_sources_count(context);
+    kv_metrics_begin(text, &loads);
+    kv_metrics_sample(text, (struct kv_labels){{{"outcome", "ok"}}}, count.n_loaded);
+    kv_metrics_sample(text, (struct kv_labels){{{"outcome", "failed"}}}, count.n_failed);
+    kv_metrics_number(text, &failing, count.n_failing);
+    kv_metrics_number(text, &missing, count.n_missing);
+}
+
 static void collect_http(void *context, struct kv_metrics_text *text)
 {
     kv_http_collect(context, text);
@@ -144,6 +163,7 @@ void kv_server_add_metrics(struct kv_server *server)
     kv_metrics_add(metrics, collect_net, server->net);
     kv_metrics_add(metrics, collect_certificates, server);
     kv_metrics_add(metrics, collect_access, kv_access_denials(server->access));
+    kv_metrics_add(metrics, collect_keys, server->key_sources);
     kv_metrics_add(metrics, collect_http, server->http);
     kv_metrics_add(metrics, collect_ws, server->ws);
     kv_metrics_add(metrics, collect_events, server->events);

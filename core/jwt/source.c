@@ -33,6 +33,7 @@ struct kv_jwt_sources {
     struct kv_list workers;
     bool has_curl;
     struct kv_jwt_watch *watch;
+    atomic_ullong n_loaded, n_failed;
 };
 
 /* The thread of a source, which may no longer exist. */
@@ -67,6 +68,7 @@ struct kv_jwt_source {
     struct kv_jwt_key_set *set; /* NULL: none yet */
     int64_t due_ms;             /* for the next load */
     bool is_loading;            /* the thread is loading */
+    bool is_failing;            /* the last load has failed */
     int64_t missed_ms;          /* when an unknown key last caused a load */
 };
 
@@ -197,15 +199,29 @@ static void tell(struct kv_jwt_source *source, const struct kv_error *trouble)
     source->trouble = *trouble;
 }
 
+static void count(struct kv_jwt_source *source, bool has_failed)
+{
+    struct kv_jwt_sources *sources = source->sources;
+    atomic_fetch_add_explicit(has_failed ? &sources->n_failed : &sources->n_loaded, 1,
+                              memory_order_relaxed);
+    pthread_mutex_lock(&source->lock);
+    source->is_failing = has_failed;
+    pthread_mutex_unlock(&source->lock);
+}
+
 static void load(struct kv_jwt_source *source)
 {
     struct kv_buffer text = {0};
     struct kv_error trouble = {0};
     pthread_mutex_lock(&source->loading);
-    if (get_text(source, &text, &trouble) == 0 && take_text(source, &text, &trouble) == 0)
+    bool has_failed =
+        get_text(source, &text, &trouble) != 0 || take_text(source, &text, &trouble) != 0;
+    if (!has_failed)
         trouble.text[0] = '\0';
-    if (!atomic_load(&source->is_ending))
+    if (!atomic_load(&source->is_ending)) {
         tell(source, &trouble);
+        count(source, has_failed);
+    }
     pthread_mutex_unlock(&source->loading);
     kv_buffer_fini(&text);
 }
@@ -382,17 +398,20 @@ static struct kv_jwt_source *find(struct kv_jwt_sources *sources, const struct k
 
 struct kv_jwt_key_count kv_jwt_sources_count(struct kv_jwt_sources *sources)
 {
-    struct kv_jwt_key_count count = {0};
+    struct kv_jwt_key_count found = {
+        .n_loaded = atomic_load_explicit(&sources->n_loaded, memory_order_relaxed),
+        .n_failed = atomic_load_explicit(&sources->n_failed, memory_order_relaxed)};
     pthread_mutex_lock(&sources->lock);
     for (struct kv_list *at = sources->all.next; at != &sources->all; at = at->next) {
         struct kv_jwt_source *source = KV_CONTAINER(at, struct kv_jwt_source, in_all);
         pthread_mutex_lock(&source->lock);
-        count.n++;
-        count.n_missing += source->set == NULL;
+        found.n++;
+        found.n_missing += source->set == NULL;
+        found.n_failing += source->is_failing;
         pthread_mutex_unlock(&source->lock);
     }
     pthread_mutex_unlock(&sources->lock);
-    return count;
+    return found;
 }
 
 static void wake(struct kv_jwt_source *source)

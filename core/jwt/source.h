@@ -39,9 +39,12 @@ bool kv_jwt_place_is_url(struct kv_slice keys);
 int kv_jwt_file_read(const char *path, struct kv_jwt_key_set **ret_set, struct kv_buffer *notes,
                      struct kv_error *reterr);
 
-/* The number of sources, and how many of them have no keys yet. */
+/* The sources that are not secrets, and how often they were loaded. */
 struct kv_jwt_key_count {
-    size_t n, n_missing;
+    size_t n;
+    size_t n_missing;            /* have no keys yet */
+    size_t n_failing;            /* could not be used when they were loaded last */
+    uint64_t n_loaded, n_failed; /* loads, by outcome, also of sources that are gone */
 };
 
 /* Threads: any. */
