@@ -1,6 +1,7 @@
 /*
  * TLS: the clients that are served, refusals, the choice of certificates, and that nothing is sent
- * unencrypted. The protocols' own tests run again over TLS (integration_*_tls).
+ * unencrypted. The protocols' own tests run again over TLS (integration_*_tls); certificates_test.c
+ * changes certificates under load.
  */
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -427,12 +428,18 @@ static void removal_of_a_certificates_name_ends_websockets(void **state)
     kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"a/none\"}}");
     kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"a/none\"}}");
     char *before = kv_test_program_read(&server.program, "kvserver.yaml");
-    memcpy(strstr(before, "backend"), "bygones", 7);
-    kv_test_file_put(server.program.folder, "kvserver.yaml", before);
+    struct kv_buffer after = {0};
+    const char *name = strstr(before, "backend");
+    assert_non_null(name);
+    kv_buffer_printf(&after, "%.*sbygones%s", (int)(name - before), before,
+                     name + strlen("backend"));
+    kv_buffer_append_char(&after, '\0');
+    kv_test_file_put(server.program.folder, "kvserver.yaml", after.bytes);
     assert_int_equal(kill(server.program.pid, SIGHUP), 0);
     kv_test_ws_expect_closed(&ws, 3000);
     kv_test_ws_close(&ws);
     kv_test_server_stop_cleanly(&server);
+    kv_buffer_fini(&after);
     free(before);
     free(backend);
 }
@@ -570,11 +577,10 @@ static void stalled_handshake_is_ended(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void connection_beyond_the_limit_is_503_over_tls(void **state)
+static void expect_503_beyond(const char *limits)
 {
-    (void)state;
     struct kv_test_stream one, two, over;
-    start(ONE_CERTIFICATE, "limits: {connections: 2}\n");
+    start(ONE_CERTIFICATE, limits);
     connect_counted(&one, port);
     connect_counted(&two, port);
     connect_anyhow(&over);
@@ -585,6 +591,18 @@ static void connection_beyond_the_limit_is_503_over_tls(void **state)
     kv_test_stream_close(&one);
     kv_test_stream_close(&two);
     kv_test_server_stop_cleanly(&server);
+}
+
+static void connection_beyond_the_limit_is_503_over_tls(void **state)
+{
+    (void)state;
+    expect_503_beyond("limits: {connections: 2}\n");
+}
+
+static void connection_beyond_the_limit_of_its_address_is_503_over_tls(void **state)
+{
+    (void)state;
+    expect_503_beyond("limits: {connections_per_address: 2}\n");
 }
 
 /* Takes what has come, and sends what the library has to say. */
@@ -707,6 +725,13 @@ static void nothing_is_unencrypted_on_any_path(void **state)
                     "Content-Length: 99\r\n\r\n{"),
            408);
     ask_by(&tap, KV_SLICE(""), 0); /* it is idle */
+    ask_by(&tap,
+           KV_SLICE("GET /admin/backup HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+           200);
+    ask_by(&tap,
+           KV_SLICE("PUT /admin/restore?offset=0 HTTP/1.1\r\nHost: localhost\r\n"
+                    "Connection: close\r\nContent-Length: 1\r\n\r\nx"),
+           409); /* the store is volatile */
     connect_counted(&ws.stream, tap.port);
     kv_test_ws_upgrade(&ws);
     kv_test_ws_send(&ws, KV_SLICE("{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"" MARK
@@ -749,51 +774,6 @@ static void changed_files_take_effect_and_broken_ones_change_nothing(void **stat
     kv_test_file_put(folder, "server.pem", "nothing\n");
     kv_test_await_log(&server, "keeping the certificates that were read before");
     assert_string_equal(shown(), "after");
-    free(make_certificate("server.pem", "localhost", authority));
-    kv_test_server_stop_cleanly(&server);
-}
-
-/* One request of each under way at once. */
-static void ask_all_for_health(struct kv_test_stream *streams, size_t n)
-{
-    struct kv_test_response response = {0};
-    for (size_t i = 0; i < n; i++) {
-        kv_test_stream_put(&streams[i],
-                           KV_SLICE("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-        kv_test_stream_flush(&streams[i]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        assert_true(kv_test_http_receive(&streams[i], &response));
-        assert_int_equal(response.status, 200);
-    }
-    kv_test_response_fini(&response);
-}
-
-static void no_live_connection_is_dropped_while_certificates_change(void **state)
-{
-    enum {
-        N = 1000 / KV_TEST_SHARE,
-        ROUNDS = 3
-    };
-    (void)state;
-    struct kv_test_stream *streams = kv_calloc(N, sizeof(*streams));
-    start(ONE_CERTIFICATE, "timeouts: {idle: 1h}\n"); /* the test's machine may be busy */
-    for (int i = 0; i < N; i++)
-        connect_anyhow(&streams[i]);
-    for (int round = 0; round < ROUNDS; round++) {
-        char name[16];
-        snprintf(name, sizeof(name), "round-%d", round);
-        free(make_certificate("server.pem", name, authority));
-        ask_all_for_health(streams, N);
-        kill(server.program.pid, SIGHUP);
-        do
-            ask_all_for_health(streams, N);
-        while (strcmp(shown(), name) != 0);
-        ask_all_for_health(streams, N);
-    }
-    for (int i = 0; i < N; i++)
-        kv_test_stream_close(&streams[i]);
-    free(streams);
     free(make_certificate("server.pem", "localhost", authority));
     kv_test_server_stop_cleanly(&server);
 }
@@ -892,11 +872,11 @@ int main(void)
         cmocka_unit_test(invalid_handshake_closes_the_connection),
         cmocka_unit_test(stalled_handshake_is_ended),
         cmocka_unit_test(connection_beyond_the_limit_is_503_over_tls),
+        cmocka_unit_test(connection_beyond_the_limit_of_its_address_is_503_over_tls),
         cmocka_unit_test(reset_after_the_handshake_ends_the_connection),
         cmocka_unit_test(end_is_announced),
         cmocka_unit_test(nothing_is_unencrypted_on_any_path),
         cmocka_unit_test(changed_files_take_effect_and_broken_ones_change_nothing),
-        cmocka_unit_test(no_live_connection_is_dropped_while_certificates_change),
         cmocka_unit_test(faults_are_reported_with_file_and_place),
         cmocka_unit_test(soon_expiring_certificate_causes_a_warning),
     };

@@ -1,4 +1,5 @@
 kv_add_test(unit_linear SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/support/linear_test.c USES kv_test_linear)
+kv_add_test(unit_records SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/support/records_test.c USES kv_test_client)
 
 # ThreadSanitizer's own functions come before those that are preloaded.
 if(NOT KV_SANITIZE STREQUAL "thread")

@@ -8,24 +8,18 @@
 
 #include <cmocka.h>
 
+#include "support/client/records.h"
+
 enum {
     PIECE = 64 << 10,
     TURN_MS = 20,
-    RECORD_HEADER = 5,
-    LONGEST_RECORD = 16384 + 256,
 };
 
 bool kv_test_tap_is_tls(struct kv_slice bytes)
 {
-    while (bytes.len >= RECORD_HEADER) {
-        const unsigned char *header = (const unsigned char *)bytes.bytes;
-        size_t len = (size_t)header[3] << 8 | header[4];
-        if (header[0] < 20 || header[0] > 23 || header[1] != 3 || len > LONGEST_RECORD)
-            return false;
-        size_t whole = RECORD_HEADER + len < bytes.len ? RECORD_HEADER + len : bytes.len;
-        bytes = (struct kv_slice){bytes.bytes + whole, bytes.len - whole};
-    }
-    return true;
+    struct kv_test_records records = {0};
+    kv_test_records_add(&records, bytes, KV_TEST_NO_KEYS);
+    return !records.has_fault;
 }
 
 static struct sockaddr_in address_of(uint16_t port)

@@ -17,9 +17,11 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "support/client/records.h"
 
 enum {
     PIECE = 16 << 10,
+    MOST_REST = 1 << 20, /* taken of what the server has sent and the test has not read */
     LIMIT_S = KV_TEST_LIMIT_MS / 1000,
 };
 
@@ -27,7 +29,60 @@ struct kv_test_tls {
     SSL_CTX *context;
     SSL *ssl;
     char server[64];
+    struct kv_test_records records; /* of the server */
 };
+
+/* ---- nothing is in clear ---- */
+
+static enum kv_test_keys keys_of(const struct kv_test_tls *tls)
+{
+    if (!SSL_is_init_finished(tls->ssl))
+        return KV_TEST_NO_KEYS;
+    return SSL_version(tls->ssl) == TLS1_3_VERSION ? KV_TEST_KEYS_1_3 : KV_TEST_KEYS_1_2;
+}
+
+/* The library reads a record's header before its content, so the keys are those of the record. */
+static long on_operation(BIO *bio, int operation, const char *bytes, size_t len, int number,
+                         long argument, int result, size_t *processed)
+{
+    (void)len;
+    (void)number;
+    (void)argument;
+    struct kv_test_tls *tls = (struct kv_test_tls *)BIO_get_callback_arg(bio);
+    if (operation == (BIO_CB_READ | BIO_CB_RETURN) && result > 0)
+        kv_test_records_add(&tls->records, (struct kv_slice){bytes, *processed}, keys_of(tls));
+    return result;
+}
+
+static void watch_records(struct kv_test_tls *tls)
+{
+    BIO *bio = SSL_get_rbio(tls->ssl);
+    BIO_set_callback_ex(bio, on_operation);
+    BIO_set_callback_arg(bio, (char *)tls);
+}
+
+static void expect_nothing_in_clear(const struct kv_test_tls *tls)
+{
+    if (tls->records.has_fault)
+        fail_msg("the server has sent something in clear, or that is no record, after %zu records",
+                 tls->records.n);
+}
+
+/* Also of what the test has not read. */
+static void check_rest(struct kv_test_tls *tls)
+{
+    static _Thread_local char piece[PIECE];
+    size_t rest = 0;
+    ssize_t n;
+    while (rest < MOST_REST &&
+           (n = recv(SSL_get_fd(tls->ssl), piece, sizeof(piece), MSG_DONTWAIT)) > 0) {
+        kv_test_records_add(&tls->records, (struct kv_slice){piece, (size_t)n}, keys_of(tls));
+        rest += (size_t)n;
+    }
+    expect_nothing_in_clear(tls);
+}
+
+/* ---- handshakes ---- */
 
 static SSL_CTX *create_context(const struct kv_test_tls_options *options)
 {
@@ -87,6 +142,7 @@ bool kv_test_tls_connect(struct kv_test_stream *stream, const struct kv_test_tls
     setsockopt(stream->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     tls->context = create_context(options);
     tls->ssl = create_ssl(tls->context, stream->fd, options);
+    watch_records(tls);
     if (SSL_connect(tls->ssl) != 1) {
         ERR_clear_error();
         kv_test_tls_free(tls);
@@ -139,6 +195,8 @@ void kv_test_tls_update_keys(struct kv_test_stream *stream)
     SSL_do_handshake(stream->tls->ssl);
 }
 
+/* ---- traffic ---- */
+
 /* Returns: like the system calls. */
 static ssize_t result_of(struct kv_test_tls *tls, int result)
 {
@@ -157,6 +215,7 @@ ssize_t kv_test_tls_receive(struct kv_test_tls *tls, struct kv_buffer *in)
     ssize_t n = 0;
     for (;;) {
         int got = SSL_read(tls->ssl, kv_buffer_reserve(in, PIECE), PIECE);
+        expect_nothing_in_clear(tls);
         if (got <= 0)
             return n > 0 ? n : result_of(tls, got);
         in->len += (size_t)got;
@@ -174,6 +233,7 @@ void kv_test_tls_free(struct kv_test_tls *tls)
 {
     if (tls == NULL)
         return;
+    check_rest(tls);
     SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN); /* otherwise the session could not be resumed */
     SSL_free(tls->ssl);
     SSL_CTX_free(tls->context);

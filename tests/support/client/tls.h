@@ -1,5 +1,6 @@
 /*
- * TLS for the streams of tests, and certificates made on demand.
+ * TLS for the streams of tests, and certificates made on demand. A server that sends a byte outside
+ * of an encrypted record (records.h) fails the test, whether the test reads that byte or not.
  *
  * Errors: any failure fails the test.
  */
