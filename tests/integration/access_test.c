@@ -8,12 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <openssl/evp.h>
 
 #include "fixture.h"
 #include "support/client/folder.h"
+#include "support/jwt/signer.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -27,6 +29,8 @@
 #define EVERY    "every-token-1234567890"
 #define NOTHING  "nothing-token-1234567890"
 #define OPERATOR "operator-token-1234567890"
+
+#define SECRET "0123456789abcdef0123456789abcdef"
 
 #define DIGEST_OF_BOTH "52281c6ff09b87fbfde85fcea88f45bbb51548431dd55681dfc7d26c2453bdb2"
 
@@ -49,7 +53,21 @@
     "    - {name: nothing, sha256: "                                                               \
     "f08108388773005fa3bab6be1e55f0ef4330293f817d365b885a7c79b3a5cde5}\n"                          \
     "    - {name: operator, admin: [slowlog], sha256: "                                            \
-    "275513506d8554924be9118c9f71f07ca1fe3ac7c339a2e6f892fe3322e8b725}\n"
+    "275513506d8554924be9118c9f71f07ca1fe3ac7c339a2e6f892fe3322e8b725}\n"                          \
+    "    - {name: metrics, admin: [metrics], sha256: "                                             \
+    "e9749b37a457eec5258fcd2e239069997842c77ceabc8a6d32c905419c1bf2a7}\n"                          \
+    "    - {name: backup, admin: [backup], sha256: "                                               \
+    "fbeaa638f10c33cd4fa91a1dd72df73881578defb2da58f1f667ae52dcf7dce9}\n"                          \
+    "    - {name: clients, admin: [clients], sha256: "                                             \
+    "da8da58e1ab4d041320ba27d95f798df4578585be57cf2b78c51d66dcaaef426}\n"                          \
+    "    - {name: restore, admin: [restore], sha256: "                                             \
+    "bc0d9d9d1a70bd8d1656af54c4d3c1eb88cfcfc616007472b5419debc9442175}\n"                          \
+    "    - {name: cluster, admin: [cluster], sha256: "                                             \
+    "cec973b921f11e00de5d7ab79ce919c371ef7eed63096e9bc819e5a58edcf502}\n"                          \
+    "  jwt:\n"                                                                                     \
+    "    - {issuer: granting, secret: " SECRET ", grants: {read: ['{sub}/']}}\n"                   \
+    "    - {issuer: claiming, secret: " SECRET                                                     \
+    ", claim: kv, at_most: {read: [a/], write: [a/]}}\n"
 
 enum {
     R = 1,
@@ -64,7 +82,7 @@ static struct kv_test_response response;
 /* "" belongs to no token. */
 static const char *headers_for(const char *token, const char *more)
 {
-    static char headers[512];
+    static char headers[4096];
     snprintf(headers, sizeof(headers), "%s%s%s%s", token[0] == '\0' ? "" : "Authorization: Bearer ",
              token, token[0] == '\0' ? "" : "\r\n", more);
     return headers;
@@ -155,10 +173,46 @@ struct grantee {
     bool is_all; /* and over all others */
 };
 
-static const struct grantee grantees[] = {
+/* JSON Web Tokens follow: see make_tokens(). */
+static struct grantee grantees[] = {
     {"", 0, false},    {READER, R, false},   {WRITER, W, false},  {BOTH, R | W, false},
-    {OTHER, 0, false}, {EVERY, R | W, true}, {NOTHING, 0, false},
+    {OTHER, 0, false}, {EVERY, R | W, true}, {NOTHING, 0, false}, {NULL, R, false},
+    {NULL, 0, false},  {NULL, R | W, false}, {NULL, W, false},    {NULL, 0, false},
 };
+
+enum {
+    N_STATIC = 7
+};
+
+/* Their claims, with the rights above: a claim grants what `at_most` covers, and no more. */
+static const char *const claims[N(grantees) - N_STATIC] = {
+    "\"iss\":\"granting\",\"sub\":\"a\"",
+    "\"iss\":\"granting\",\"sub\":\"b\"",
+    "\"iss\":\"claiming\",\"sub\":\"a\",\"kv\":{\"read\":[\"\"],\"write\":[\"a\",\"d/\"]}",
+    "\"iss\":\"claiming\",\"sub\":\"a\",\"kv\":{\"read\":[\"d/\",\"a0\"],\"write\":[\"a/\"]}",
+    "\"iss\":\"claiming\",\"sub\":\"a\",\"kv\":{\"read\":[\"a/there/x\"],\"write\":[\"A/\"]}",
+};
+
+static char *tokens[N(grantees) - N_STATIC];
+
+static void make_tokens(void)
+{
+    struct kv_test_signer *signer = kv_test_signer_with_secret(SECRET);
+    for (size_t i = 0; i < N(tokens); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "{%s,\"exp\":%lld}", claims[i],
+                 (long long)time(NULL) + 24 * 3600);
+        tokens[i] = kv_test_sign(signer, text);
+        grantees[N_STATIC + i].token = tokens[i];
+    }
+    kv_test_signer_destroy(signer);
+}
+
+static void free_tokens(void)
+{
+    for (size_t i = 0; i < N(tokens); i++)
+        free(tokens[i]);
+}
 
 /* Within a/, and at its boundaries: before, after and beside it. */
 static const struct {
@@ -192,15 +246,33 @@ static void expand(char *to, size_t size, const char *template, const char *key)
     snprintf(to, size, "%.*s%s%s", (int)(at - template), template, key, at + 2);
 }
 
+/* The ways of an HTTP request and its token. */
+enum way {
+    BY_FAST_PATH,
+    BY_LIBH2O,
+    BY_COOKIE,
+    N_WAYS
+};
+
+static const char *headers_by(enum way way, const char *token, const char *more)
+{
+    char all[2048];
+    if (way == BY_FAST_PATH || token[0] == '\0')
+        return headers_for(token, more);
+    snprintf(all, sizeof(all), "%s%s%s%s", way == BY_COOKIE ? "Cookie: kvtoken=" : ODD_HEADER,
+             way == BY_COOKIE ? token : "",
+             way == BY_COOKIE ? "\r\nSec-Fetch-Site: same-origin\r\n" : "", more);
+    return headers_for(way == BY_COOKIE ? "" : token, all);
+}
+
 /* Opens the path, and reads only the head: event streams do not end. */
-static int ask_head(const char *token, const char *path, const char *more)
+static int ask_head(const char *path, const char *headers)
 {
     struct kv_test_stream stream;
     struct kv_buffer request = {0};
     int status = 0;
     kv_test_stream_open(&stream, port);
-    kv_test_http_write(&request, "GET", kv_slice_of(path), headers_for(token, more),
-                       (struct kv_slice){0});
+    kv_test_http_write(&request, "GET", kv_slice_of(path), headers, (struct kv_slice){0});
     kv_test_stream_put(&stream, kv_buffer_slice(&request));
     kv_test_stream_flush(&stream);
     assert_true(kv_test_stream_await(&stream, 12));
@@ -221,35 +293,35 @@ static void check_status(const struct kind *kind, const struct grantee *grantee,
 }
 
 /* A connection for each grantee and way: the streams of the table. */
-static struct kv_test_stream kept[N(grantees)][2];
+static struct kv_test_stream kept[N(grantees)][N_WAYS];
 
 static void open_kept(void)
 {
     for (size_t g = 0; g < N(grantees); g++)
-        for (size_t way = 0; way < 2; way++)
+        for (size_t way = 0; way < N_WAYS; way++)
             kv_test_stream_open(&kept[g][way], port);
 }
 
 static void close_kept(void)
 {
     for (size_t g = 0; g < N(grantees); g++)
-        for (size_t way = 0; way < 2; way++)
+        for (size_t way = 0; way < N_WAYS; way++)
             kv_test_stream_close(&kept[g][way]);
 }
 
-static void check_http(const struct kind *kind, size_t g, size_t key, size_t way)
+static void check_http(const struct kind *kind, size_t g, size_t key, enum way way)
 {
-    static const char *const names[] = {"the fast path", "libh2o"};
+    static const char *const names[] = {"the fast path", "libh2o", "libh2o with a cookie"};
     const struct grantee *grantee = &grantees[g];
-    char path[128], more[256];
+    char path[128];
     if (kind->method == NULL)
         return;
     expand(path, sizeof(path), kind->path, keys[key].text);
-    snprintf(more, sizeof(more), "%s%s", way == 0 ? "" : ODD_HEADER, kind->headers);
-    int status = strncmp(path, "/events", 7) == 0
-                     ? ask_head(grantee->token, path, more)
-                     : kv_test_http_ask(&kept[g][way], kind->method, path,
-                                        headers_for(grantee->token, more), kind->body, &response);
+    const char *headers = headers_by(way, grantee->token, kind->headers);
+    int status =
+        strncmp(path, "/events", 7) == 0
+            ? ask_head(path, headers)
+            : kv_test_http_ask(&kept[g][way], kind->method, path, headers, kind->body, &response);
     check_status(kind, grantee, key, names[way], status);
 }
 
@@ -273,7 +345,7 @@ static void check_answer(const struct kind *kind, const struct grantee *grantee,
 
 /* Answers have the message's id; other messages belong to subscriptions. */
 static void check_message(struct kv_test_ws *ws, const struct kind *kind,
-                          const struct grantee *grantee, size_t key)
+                          const struct grantee *grantee, size_t key, const char *way)
 {
     char text[256];
     struct kv_test_frame frame;
@@ -282,18 +354,31 @@ static void check_message(struct kv_test_ws *ws, const struct kind *kind,
     do
         assert_true(kv_test_ws_receive(ws, &frame));
     while (memmem(frame.payload.bytes, frame.payload.len, "\"id\":1", 6) == NULL);
-    check_answer(kind, grantee, key, "a WebSocket", frame.payload);
+    check_answer(kind, grantee, key, way, frame.payload);
+}
+
+/* As somebody else at first, whose rights must be gone. */
+static void open_and_authenticate(struct kv_test_ws *ws, const char *token)
+{
+    open_as(ws, "");
+    kv_test_ws_send_text(ws, "{\"type\":\"auth\",\"id\":0,\"payload\":{\"token\":\"%s\"}}", token);
+    kv_test_ws_expect(ws, "{\"type\":\"ok\",\"id\":0,\"payload\":{}}");
 }
 
 static void check_messages(const struct kind *kind, const struct grantee *grantee)
 {
     struct kv_test_ws ws;
-    if (kind->message == NULL)
-        return;
-    open_as(&ws, grantee->token);
-    for (size_t key = 0; key < N(keys); key++)
-        check_message(&ws, kind, grantee, key);
-    kv_test_ws_close(&ws);
+    bool has_token = grantee->token[0] != '\0';
+    for (int i = 0; i < 1 + has_token && kind->message != NULL; i++) {
+        if (i == 0)
+            open_as(&ws, grantee->token);
+        else
+            open_and_authenticate(&ws, grantee->token);
+        for (size_t key = 0; key < N(keys); key++)
+            check_message(&ws, kind, grantee, key,
+                          i == 0 ? "a WebSocket" : "a WebSocket, after `auth`");
+        kv_test_ws_close(&ws);
+    }
 }
 
 static void check_batch(const struct kind *kind, size_t g, size_t key)
@@ -322,13 +407,172 @@ static void each_kind_of_command_needs_its_rights_by_every_way_in(void **state)
         for (size_t g = 0; g < N(grantees); g++) {
             check_messages(&kinds[k], &grantees[g]);
             for (size_t key = 0; key < N(keys); key++) {
-                check_http(&kinds[k], g, key, 0);
-                check_http(&kinds[k], g, key, 1);
+                for (enum way way = BY_FAST_PATH; way < N_WAYS; way++)
+                    check_http(&kinds[k], g, key, way);
                 check_batch(&kinds[k], g, key);
             }
         }
     }
     close_kept();
+}
+
+/* ---- long bodies, and pipelines ---- */
+
+enum {
+    LONG_BODY = 300000,
+    CHUNK = 50000
+};
+
+static void write_chunked(struct kv_buffer *out, const char *path, const char *token,
+                          struct kv_slice body)
+{
+    kv_buffer_printf(out,
+                     "PUT %s HTTP/1.1\r\nHost: localhost\r\n%sTransfer-Encoding: chunked\r\n\r\n",
+                     path, headers_for(token, ""));
+    for (size_t at = 0; at < body.len; at += CHUNK) {
+        size_t len = body.len - at < CHUNK ? body.len - at : CHUNK;
+        kv_buffer_printf(out, "%zx\r\n%.*s\r\n", len, (int)len, body.bytes + at);
+    }
+    kv_buffer_append(out, KV_SLICE("0\r\n\r\n"));
+}
+
+/* Refusals may come before the body has been sent, and then the connection ends. */
+static int put_long(const char *token, const char *path, struct kv_slice body, bool is_chunked)
+{
+    struct kv_test_stream stream;
+    struct kv_buffer request = {0};
+    if (is_chunked)
+        write_chunked(&request, path, token, body);
+    else
+        kv_test_http_write(&request, "PUT", kv_slice_of(path), headers_for(token, ""), body);
+    kv_test_stream_open(&stream, port);
+    kv_test_stream_put(&stream, kv_buffer_slice(&request));
+    assert_true(kv_test_http_receive(&stream, &response));
+    kv_test_stream_close(&stream);
+    kv_buffer_fini(&request);
+    return response.status;
+}
+
+static void long_bodies_of_forbidden_keys_are_not_stored(void **state)
+{
+    char *letters = kv_test_letters('x', LONG_BODY), path[64];
+    struct kv_buffer body = {0};
+    (void)state;
+    kv_buffer_printf(&body, "{\"value\":\"%s\"}", letters);
+    for (size_t g = 0; g < N(grantees); g++)
+        for (size_t key = 0; key < N(keys); key++)
+            for (int i = 0; i < 2; i++) {
+                static const struct kind kind = {.name = "set of a long value", .rights = W};
+                snprintf(path, sizeof(path), "/storage/%s", keys[key].text);
+                assert_int_equal(ask(EVERY, "PUT", path, "", "{\"value\":1}"), 202);
+                check_status(&kind, &grantees[g], key, i == 0 ? "HTTP" : "HTTP, in chunks",
+                             put_long(grantees[g].token, path, kv_buffer_slice(&body), i != 0));
+                assert_int_equal(ask(EVERY, "GET", path, "", NULL), 200);
+                bool is_stored = response.body.len > LONG_BODY;
+                assert_int_equal(is_stored, is_allowed(&kind, &grantees[g], key));
+            }
+    kv_buffer_fini(&body);
+    free(letters);
+}
+
+/* Requests of all grantees to a key, one behind the other without waiting for answers. */
+static void ask_in_a_pipeline(const char *path, enum way way, size_t key)
+{
+    static const struct kind requests[] = {
+        {"set", W, "PUT", NULL, NULL, "{\"value\":1}", NULL, false},
+        {"get", R, "GET", NULL, NULL, NULL, NULL, false},
+        {"increment", R | W, "PATCH", NULL, NULL, "{\"increment\":1}", NULL, false},
+        {"set of a long value", W, "PUT", NULL, NULL, NULL, NULL, false},
+        {"set", W, "PUT", NULL, NULL, "{\"value\":2}", NULL, false},
+        {"list", R, "GET", NULL, NULL, NULL, NULL, false},
+        {"delete", W, "DELETE", NULL, NULL, NULL, NULL, false},
+    };
+    struct kv_buffer out = {0}, body = {0};
+    struct kv_test_stream stream;
+    char *letters = kv_test_letters('x', LONG_BODY), list[64];
+    kv_buffer_printf(&body, "{\"value\":\"%s\"}", letters);
+    snprintf(list, sizeof(list), "/storage?prefix=%s", keys[key].text);
+    for (size_t r = 0; r < N(requests); r++)
+        for (size_t g = 0; g < N(grantees); g++) {
+            bool is_long = strstr(requests[r].name, "long") != NULL;
+            bool is_list = strcmp(requests[r].name, "list") == 0;
+            struct kv_slice sent = requests[r].body != NULL ? kv_slice_of(requests[r].body)
+                                   : is_long                ? kv_buffer_slice(&body)
+                                                            : (struct kv_slice){0};
+            if (is_long && !is_allowed(&requests[r], &grantees[g], key))
+                sent = KV_SLICE("{\"value\":3}"); /* a refused long one would end the pipeline */
+            kv_test_http_write(&out, requests[r].method, kv_slice_of(is_list ? list : path),
+                               headers_by(way, grantees[g].token, ""), sent);
+        }
+    kv_test_stream_open(&stream, port);
+    kv_test_stream_put(&stream, kv_buffer_slice(&out));
+    for (size_t r = 0; r < N(requests); r++)
+        for (size_t g = 0; g < N(grantees); g++) {
+            assert_true(kv_test_http_receive(&stream, &response));
+            check_status(&requests[r], &grantees[g], key, "a pipeline", response.status);
+            bool may_read =
+                (grantees[g].rights & R) != 0 && (keys[key].is_within || grantees[g].is_all);
+            if (!may_read) /* what others have written */
+                assert_null(memmem(response.body.bytes, response.body.len, "\"value\"", 7));
+        }
+    kv_test_stream_close(&stream);
+    kv_buffer_fini(&out);
+    kv_buffer_fini(&body);
+    free(letters);
+}
+
+static void pipelined_mixes_are_judged_one_by_one(void **state)
+{
+    (void)state;
+    for (size_t key = 0; key < N(keys); key++)
+        for (enum way way = BY_FAST_PATH; way < N_WAYS; way++) {
+            char path[64];
+            snprintf(path, sizeof(path), "/storage/%s", keys[key].text);
+            ask_in_a_pipeline(path, way, key);
+        }
+}
+
+/* ---- operators ---- */
+
+static const struct {
+    const char *method, *path, *right;
+} operations[] = {
+    {"GET", "/metrics", "metrics"},        {"GET", "/admin/backup", "backup"},
+    {"GET", "/admin/clients", "clients"},  {"GET", "/admin/slowlog", "slowlog"},
+    {"POST", "/admin/restore", "restore"}, {"DELETE", "/admin/restore", "restore"},
+    {"GET", "/admin/cluster", "cluster"},
+};
+
+static void check_operation(size_t i, const char *token, const char *right)
+{
+    bool is_metrics = strcmp(operations[i].right, "metrics") == 0;
+    const char *body = strcmp(operations[i].method, "PUT") == 0 ? "x" : NULL;
+    for (enum way way = BY_FAST_PATH; way < N_WAYS; way++) {
+        bool counts = token[0] != '\0' && (way != BY_COOKIE || is_metrics);
+        bool is_granted = counts && strcmp(operations[i].right, right) == 0;
+        char headers[4096];
+        snprintf(headers, sizeof(headers), "%s", headers_by(way, token, ""));
+        int status = ask("", operations[i].method, operations[i].path, headers, body);
+        if (is_granted ? status == 401 || status == 403 : status != (counts ? 403 : 401))
+            fail_msg("%s %s with the right `%s`, by way %d: %d", operations[i].method,
+                     operations[i].path, right, (int)way, status);
+    }
+}
+
+static void operators_paths_need_their_rights(void **state)
+{
+    static const char *const rights[] = {"metrics", "backup", "clients", "restore", "cluster"};
+    (void)state;
+    for (size_t i = 0; i < N(operations); i++) {
+        for (size_t g = 0; g < N(grantees); g++)
+            check_operation(i, grantees[g].token, "");
+        check_operation(i, OPERATOR, "slowlog");
+        for (size_t right = 0; right < N(rights); right++) {
+            char token[64];
+            snprintf(token, sizeof(token), "%s-token-1234567890", rights[right]);
+            check_operation(i, token, rights[right]);
+        }
+    }
 }
 
 /* ---- hidden information ---- */
@@ -1294,12 +1538,14 @@ static int group_start(void **state)
 {
     int failed = kv_test_group_start_with(state, ACCESS);
     port = kv_test_port(state);
+    make_tokens();
     return failed;
 }
 
 static int group_stop(void **state)
 {
     kv_test_response_fini(&response);
+    free_tokens();
     return kv_test_group_stop(state);
 }
 
@@ -1307,6 +1553,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_command_needs_its_rights_by_every_way_in),
+        cmocka_unit_test(long_bodies_of_forbidden_keys_are_not_stored),
+        cmocka_unit_test(pipelined_mixes_are_judged_one_by_one),
+        cmocka_unit_test(operators_paths_need_their_rights),
         cmocka_unit_test(a_forbidden_key_looks_like_a_missing_one),
         cmocka_unit_test(denied_keys_look_missing_over_every_transport),
         cmocka_unit_test(denied_reader_learns_nothing_from_a_write),

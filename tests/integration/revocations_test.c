@@ -33,7 +33,7 @@ static struct kv_test_response response;
 /* ThreadSanitizer has little room for a map. */
 static const char *more_options(const char *store)
 {
-    return strcmp(store, "lmdb") == 0 ? ", map_size: 16GiB" : "";
+    return store != NULL && strcmp(store, "lmdb") == 0 ? ", map_size: 16GiB" : "";
 }
 
 static void start(void)
@@ -239,6 +239,64 @@ static void revoking_needs_a_grant_that_names_the_prefix(void **state)
     free(token);
 }
 
+/* Every kind of write, at the edges of the prefix. */
+static void writes_beside_the_prefix_need_no_such_grant(void **state)
+{
+    static const struct {
+        const char *method, *body, *message;
+    } writes[] = {
+        {"PUT", "{\"value\":1}",
+         "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"%s\",\"value\":1}}"},
+        {"POST", "{\"value\":1,\"ttl\":\"1h\"}", NULL},
+        {"PATCH", "{\"increment\":1}",
+         "{\"type\":\"increment\",\"id\":1,\"payload\":{\"key\":\"%s\"}}"},
+        {"PATCH", "{\"ttl\":0}",
+         "{\"type\":\"touch\",\"id\":1,\"payload\":{\"key\":\"%s\",\"ttl\":0}}"},
+        {"DELETE", NULL, "{\"type\":\"delete\",\"id\":1,\"payload\":{\"key\":\"%s\"}}"},
+    };
+    static const struct {
+        const char *key;
+        bool is_within;
+    } edges[] = {{"auth/revoked", false},  {"auth/revoked/", true},   {"auth/revoked/x", true},
+                 {"auth/revoked//", true}, {"auth/revoked0", false},  {"auth/revoke", false},
+                 {"auth/revoked.", false}, {"Auth/revoked/x", false}, {"auth//revoked/x", false}};
+    static const char *const tokens[] = {EVERY, REVOKER};
+    struct kv_test_ws ws;
+    struct kv_test_frame frame;
+    char path[64], text[256];
+    (void)state;
+    for (size_t t = 0; t < 2; t++) {
+        snprintf(text, sizeof(text), "Authorization: Bearer %s\r\n", tokens[t]);
+        kv_test_ws_open_with(&ws, server.port, text);
+        for (size_t e = 0; e < sizeof(edges) / sizeof(edges[0]); e++)
+            for (size_t w = 0; w < sizeof(writes) / sizeof(writes[0]); w++) {
+                bool is_patch = strcmp(writes[w].method, "PATCH") == 0;
+                bool may_read = t == 0 || strncmp(edges[e].key, "auth/", 5) == 0;
+                bool is_allowed = (t == 1 || !edges[e].is_within) && (may_read || !is_patch);
+                snprintf(path, sizeof(path), "/storage/%s", edges[e].key);
+                int status = ask(tokens[t], writes[w].method, path, writes[w].body);
+                if ((status == 403) == is_allowed)
+                    fail_msg("%s of %s by %s: %d", writes[w].method, edges[e].key, tokens[t],
+                             status);
+                if (writes[w].message == NULL)
+                    continue;
+                const char *at = strstr(writes[w].message, "%s");
+                snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - writes[w].message),
+                         writes[w].message, edges[e].key, at + 2);
+                kv_test_ws_send(&ws, kv_slice_of(text));
+                assert_true(kv_test_ws_receive(&ws, &frame));
+                bool is_denied =
+                    memmem(frame.payload.bytes, frame.payload.len, "granted for", 11) != NULL ||
+                    memmem(frame.payload.bytes, frame.payload.len, "names their prefix", 18) !=
+                        NULL;
+                if (is_denied == is_allowed)
+                    fail_msg("%s by %s: %.*s", text, tokens[t], (int)frame.payload.len,
+                             frame.payload.bytes);
+            }
+        kv_test_ws_close(&ws);
+    }
+}
+
 static void a_restart_forgets_nothing(void **state)
 {
     char *token = make_token("ann", "1"), *other = make_token("ann", "2");
@@ -259,14 +317,17 @@ static void a_restart_forgets_nothing(void **state)
     free(other);
 }
 
-/* In the server's file. to: as long as `from`. */
+/* In the server's file. */
 static void replace(const char *from, const char *to)
 {
     char *text = kv_test_program_read(&server.program, "kvserver.yaml");
-    char *at = strstr(text, from);
+    struct kv_buffer changed = {0};
+    const char *at = strstr(text, from);
     assert_non_null(at);
-    memcpy(at, to, strlen(to));
-    kv_test_file_put(server.program.folder, "kvserver.yaml", text);
+    kv_buffer_printf(&changed, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    kv_buffer_append_char(&changed, '\0');
+    kv_test_file_put(server.program.folder, "kvserver.yaml", changed.bytes);
+    kv_buffer_fini(&changed);
     free(text);
 }
 
@@ -365,6 +426,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_revocation_lasts_as_long_as_its_key_exists, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_subject_is_revoked_with_its_issuer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(writes_beside_the_prefix_need_no_such_grant, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(revoking_needs_a_grant_that_names_the_prefix, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_restart_forgets_nothing, set_up, tear_down),
