@@ -1,7 +1,7 @@
 /*
- * Entries lie in chunks, so that the log grows without being copied within a store's critical
- * section. They are in the order of revisions: an entry that comes late is moved towards the front
- * past those with larger revisions, which are few.
+ * Entries lie in chunks, so that the log grows at both ends without being copied within a store's
+ * critical section. They are in the order of revisions: an entry that comes late is moved towards
+ * the front past those with larger revisions, which are few.
  *
  * Invariant: while the log runs, every change above `begins_after` and at or below the watermark
  * has an entry among first … end-1. A change that found the log not running took its revision
@@ -21,6 +21,9 @@ enum {
     MOST_TIDIED = 256,    /* entries, at a time */
     TIDY_INTERVAL_MS = 100
 };
+
+/* The number of the first entry: as many can be put before it. */
+#define MIDDLE (UINT64_C(1) << 62)
 
 struct entry {
     enum kv_reason reason;
@@ -46,6 +49,7 @@ void kv_change_log_init(struct kv_change_log *log, const struct kv_store_link *s
     log->watermark = watermark;
     log->max_bytes = is_needed ? parts->log_bytes : 0;
     log->age_ms = parts->log_ms;
+    log->unreleased = log->first = log->end = log->tidied_end = MIDDLE;
     atomic_init(&log->tidy_at_ms, INT64_MAX);
     pthread_mutex_init(&log->lock, NULL);
 }
@@ -57,11 +61,17 @@ static struct entry *at(const struct kv_change_log *log, uint64_t i)
     return &log->chunks[i / CHUNK % log->n_chunks]->entries[i % CHUNK];
 }
 
+/* The number of the chunk behind the last. */
+static uint64_t chunks_end(const struct kv_change_log *log)
+{
+    return (log->end + CHUNK - 1) / CHUNK;
+}
+
 static void grow_ring(struct kv_change_log *log)
 {
     size_t n = log->n_chunks == 0 ? FIRST_CHUNKS : 2 * log->n_chunks;
     struct kv_log_chunk **chunks = kv_calloc(n, sizeof(*chunks));
-    for (uint64_t i = log->unreleased / CHUNK; i < log->end / CHUNK; i++)
+    for (uint64_t i = log->unreleased / CHUNK; i < chunks_end(log); i++)
         /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): with n_chunks 0 this loop does not run */
         chunks[i % n] = log->chunks[i % log->n_chunks];
     free(log->chunks);
@@ -69,15 +79,19 @@ static void grow_ring(struct kv_change_log *log)
     log->n_chunks = n;
 }
 
+/* The chunk before the first one, or the one behind the last. */
+static void add_chunk(struct kv_change_log *log, uint64_t chunk)
+{
+    if (chunks_end(log) - log->unreleased / CHUNK == log->n_chunks)
+        grow_ring(log);
+    log->chunks[chunk % log->n_chunks] = kv_alloc(sizeof(struct kv_log_chunk));
+}
+
 /* Makes room for the entry number `end`. */
 static void extend(struct kv_change_log *log)
 {
-    if (log->end % CHUNK != 0)
-        return;
-    uint64_t chunk = log->end / CHUNK;
-    if (chunk - log->unreleased / CHUNK == log->n_chunks)
-        grow_ring(log);
-    log->chunks[chunk % log->n_chunks] = kv_alloc(sizeof(struct kv_log_chunk));
+    if (log->end % CHUNK == 0)
+        add_chunk(log, log->end / CHUNK);
 }
 
 static void insert(struct kv_change_log *log, const struct entry *entry)
@@ -87,6 +101,16 @@ static void insert(struct kv_change_log *log, const struct entry *entry)
     for (; i > log->first && at(log, i - 1)->revision > entry->revision; i--)
         *at(log, i) = *at(log, i - 1);
     *at(log, i) = *entry;
+    log->bytes += entry->bytes;
+}
+
+/* No dropped entry waits to be released. */
+static void put_first(struct kv_change_log *log, const struct entry *entry)
+{
+    if (log->first % CHUNK == 0)
+        add_chunk(log, log->first / CHUNK - 1);
+    log->unreleased = --log->first;
+    *at(log, log->first) = *entry;
     log->bytes += entry->bytes;
 }
 
@@ -264,6 +288,7 @@ static void begin(struct kv_change_log *log)
     log->begins_after = kv_watermark_newest(log->watermark);
     if (log->lost_upto > log->begins_after)
         log->begins_after = log->lost_upto;
+    log->began_after = log->begins_after;
     plan_anew(log);
 }
 
@@ -304,19 +329,29 @@ static bool copy_key(struct entry *entry, struct kv_slice key)
     return true;
 }
 
+static bool keeps_item(const struct kv_change_log *log, const struct kv_change *change)
+{
+    return change->after.revision != 0 && change->after.value.len <= log->max_bytes / LONG_VALUES;
+}
+
+static uint64_t bytes_of(const struct kv_change_log *log, const struct kv_change *change)
+{
+    uint64_t bytes = sizeof(struct entry) + change->key.len;
+    return keeps_item(log, change) ? bytes + change->after.value.len : bytes;
+}
+
 /* Returns: false if there is no memory. */
 static bool make_entry(const struct kv_change_log *log, const struct kv_change *change,
-                       struct entry *ret_entry)
+                       int64_t at_ms, struct entry *ret_entry)
 {
     *ret_entry = (struct entry){.reason = change->reason,
                                 .revision = change->revision,
-                                .at_ms = now_ms(log),
-                                .bytes = sizeof(*ret_entry) + change->key.len,
+                                .at_ms = at_ms,
+                                .bytes = bytes_of(log, change),
                                 .key = change->key};
-    if (change->after.revision == 0 || change->after.value.len > log->max_bytes / LONG_VALUES)
+    if (!keeps_item(log, change))
         return copy_key(ret_entry, change->key);
     ret_entry->after = kv_item_share(log->store, &change->after);
-    ret_entry->bytes += change->after.value.len;
     return true;
 }
 
@@ -332,9 +367,9 @@ static void forget(struct kv_change_log *log, uint64_t revision)
 static void append(struct kv_change_log *log, const struct kv_change *change)
 {
     struct entry entry;
-    if (change->revision <= log->begins_after)
+    if (change->revision <= log->begins_after || change->revision <= log->began_after)
         return;
-    if (make_entry(log, change, &entry))
+    if (make_entry(log, change, now_ms(log), &entry))
         insert(log, &entry);
     else
         forget(log, change->revision);
@@ -350,6 +385,50 @@ void kv_change_log_append(struct kv_change_log *log, const struct kv_change *cha
         append(log, change);
     pthread_mutex_unlock(&log->lock);
 }
+
+/* ---- changes from before it began ---- */
+
+uint64_t kv_change_log_begins_after(struct kv_change_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    uint64_t revision = log->begins_after;
+    pthread_mutex_unlock(&log->lock);
+    return revision;
+}
+
+/* If anything was dropped meanwhile, the log no longer begins there, or entries wait to be
+ * released. */
+static bool joins_on(const struct kv_change_log *log, uint64_t after, uint64_t upto,
+                     const struct kv_change *change)
+{
+    return atomic_load(&log->is_running) && upto == log->begins_after && after >= log->lost_upto &&
+           after < change->revision && change->revision <= upto && log->unreleased == log->first;
+}
+
+static bool has_room_for(const struct kv_change_log *log, const struct kv_change *change,
+                         int64_t at_ms)
+{
+    return log->bytes + bytes_of(log, change) <= log->max_bytes &&
+           past(at_ms, log->age_ms) > now_ms(log);
+}
+
+bool kv_change_log_remember(struct kv_change_log *log, uint64_t after, uint64_t upto,
+                            const struct kv_change *change, int64_t at_ms)
+{
+    struct entry entry;
+    pthread_mutex_lock(&log->lock);
+    bool is_taken = joins_on(log, after, upto, change) && has_room_for(log, change, at_ms) &&
+                    make_entry(log, change, at_ms, &entry);
+    if (is_taken) {
+        put_first(log, &entry);
+        log->begins_after = after;
+        plan_anew(log);
+    }
+    pthread_mutex_unlock(&log->lock);
+    return is_taken;
+}
+
+/* ---- losing changes ---- */
 
 /* Also while the log does not run: it may begin again without a change in between. */
 void kv_change_log_lose(struct kv_change_log *log, uint64_t revision)
@@ -423,6 +502,16 @@ static void fill(const struct kv_change_log *log, struct kv_log_page *page, uint
         page->upto = watermark;
 }
 
+/* A revision from before the log began that no change has: the store has lost that change since,
+ * unnoticed by this server. */
+static bool was_lost(const struct kv_change_log *log, uint64_t revision)
+{
+    if (revision >= log->began_after || revision == log->begins_after)
+        return false;
+    uint64_t next = find_after(log, revision);
+    return next == log->first || at(log, next - 1)->revision != revision;
+}
+
 void kv_change_log_read(struct kv_change_log *log, struct kv_log_page *page)
 {
     uint64_t newest = kv_watermark_newest(log->watermark);
@@ -432,7 +521,8 @@ void kv_change_log_read(struct kv_change_log *log, struct kv_log_page *page)
     page->is_last = false;
     page->status = KV_OK;
     pthread_mutex_lock(&log->lock);
-    if (!atomic_load(&log->is_running) || page->after < log->begins_after || page->after > newest)
+    if (!atomic_load(&log->is_running) || page->after < log->begins_after || page->after > newest ||
+        was_lost(log, page->after))
         page->status = KV_TRIMMED;
     else
         fill(log, page, find_after(log, page->after), watermark);

@@ -3,7 +3,8 @@
  * changes in the order of their revisions, with references to the states that resulted.
  *
  * It runs while any client could resume from a revision, and for `age` after the last such client
- * has left; otherwise it costs nothing. Changes from before it began are unknown.
+ * has left; otherwise it costs nothing. Changes from before it began are unknown, unless the store
+ * recalls them (ops->recall).
  *
  * Bounded: the bytes of keys and values, and of the entries themselves, stay within `size`, and
  * entries are dropped when they are older than `age`. Entries dropped within a call of the store
@@ -34,6 +35,7 @@ struct kv_change_log {
     int64_t left_at_ms;           /* when the last user left */
     uint64_t lost_upto;           /* no client can resume from an earlier revision */
     uint64_t begins_after;        /* changes at or below it may be missing */
+    uint64_t began_after;         /* changes at or below it come by remember(), not by append() */
     struct kv_log_chunk **chunks; /* a ring; the numbers of entries never wrap */
     size_t n_chunks;              /* a power of two, or 0 */
     uint64_t unreleased;          /* the first entry that was dropped but not released */
@@ -57,6 +59,16 @@ void kv_change_log_leave(struct kv_change_log *log);
 /* Appends a change, as the store reports it. Threads: any; under the store's locks, calls no
  * function of the store except ops->ref. */
 void kv_change_log_append(struct kv_change_log *log, const struct kv_change *change);
+
+/* Puts a change from before the log began at its front: between `after` and `upto`, at which the
+ * log begins, there was no other change. at_ms: when that was. Returns: whether it was taken.
+ * Otherwise none before it will be: it is too old, there is no more room, or the log has lost or
+ * dropped changes meanwhile. Threads: any, beside append(). */
+bool kv_change_log_remember(struct kv_change_log *log, uint64_t after, uint64_t upto,
+                            const struct kv_change *change, int64_t at_ms);
+
+/* Returns: the revision after which the log has all changes. Threads: any. */
+uint64_t kv_change_log_begins_after(struct kv_change_log *log);
 
 /* Changes before this revision have been lost, or were not reported. Threads: as append(). */
 void kv_change_log_lose(struct kv_change_log *log, uint64_t revision);

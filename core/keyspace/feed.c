@@ -145,17 +145,25 @@ void kv_feed_changed_elsewhere(struct kv_feed *feed, const struct kv_change *cha
     tell(feed, change, true);
 }
 
-/* Its revision is above those of all earlier reports: so it is delivered after them. */
-void kv_feed_resync(struct kv_feed *feed)
+static void push_resync(struct kv_feed *feed, const struct kv_change *none)
 {
-    if (!kv_store_is_ready(feed->store) || kv_feed_is_ending(feed))
-        return; /* nobody was notified of anything */
-    const struct kv_change none = {.revision = kv_watermark_newest(&feed->watermark)};
-    struct record *record = create_record(feed, &none, feed->parts->n_loops);
+    struct record *record = create_record(feed, none, feed->parts->n_loops);
     record->is_resync = true;
     kv_counter_add(&feed->resyncs, 1);
-    kv_change_log_lose(&feed->log, none.revision);
     push(feed, record, UINT64_MAX >> (64 - feed->parts->n_loops));
+}
+
+/* Its revision is above those of all earlier reports: so it is delivered after them. Before the
+ * store is ready, nobody was notified of anything, but the log may already have changes. */
+void kv_feed_resync(struct kv_feed *feed)
+{
+    bool is_ready = kv_store_is_ready(feed->store);
+    if ((!is_ready && !kv_change_log_is_running(&feed->log)) || kv_feed_is_ending(feed))
+        return;
+    const struct kv_change none = {.revision = kv_watermark_newest(&feed->watermark)};
+    kv_change_log_lose(&feed->log, none.revision);
+    if (is_ready)
+        push_resync(feed, &none);
     kv_watermark_tell(&feed->watermark, none.revision);
 }
 

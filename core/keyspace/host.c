@@ -95,6 +95,12 @@ static bool may_show(const struct kv_store_host *base)
     return kv_showing_has_room(host->showing) && !kv_gate_holds_writes(host->expiry->rules);
 }
 
+static bool remember(const struct kv_store_host *base, uint64_t after, uint64_t upto,
+                     const struct kv_change *change, int64_t at_ms)
+{
+    return kv_change_log_remember(&host_of(base)->feed->log, after, upto, change, at_ms);
+}
+
 static void wake_at(const struct kv_store_host *base, uint32_t part, int64_t deadline_ms)
 {
     kv_expiry_wake_at(host_of(base)->expiry, part, deadline_ms);
@@ -147,6 +153,7 @@ void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspa
         .has_observers = feed->has_observers,
         .show = show,
         .may_show = may_show,
+        .remember = remember,
     };
 }
 

@@ -133,6 +133,18 @@ static void wake_all(const struct kv_keyspace *keyspace)
         kv_loop_wake(keyspace->parts.loops[i]);
 }
 
+/* Also for clients that were at another server, or at this one before it was restarted. */
+static void begin_log(struct kv_keyspace *keyspace)
+{
+    const struct kv_store_link *store = &keyspace->store;
+    struct kv_change_log *log = &keyspace->feed.log;
+    if ((keyspace->parts.store_capabilities & KV_STORE_CATCHES_UP) == 0)
+        return;
+    kv_change_log_join(log);
+    if (store->ops->recall != NULL && kv_change_log_is_running(log))
+        store->ops->recall(store->store, kv_change_log_begins_after(log));
+}
+
 int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr)
 {
     const struct kv_keyspace_parts *parts = &keyspace->parts;
@@ -144,8 +156,7 @@ int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr)
     store->ops->info(store->store, &keyspace->store_info);
     keyspace->parts.store_capabilities &= ~keyspace->store_info.lacks;
     kv_watermark_begin(&keyspace->feed.watermark);
-    if ((parts->store_capabilities & KV_STORE_CATCHES_UP) != 0)
-        kv_change_log_join(&keyspace->feed.log); /* clients resume here that were elsewhere */
+    begin_log(keyspace);
     kv_expiry_begin(&keyspace->expiry, keyspace->store_info.parts);
     kv_showing_begin(&keyspace->showing, keyspace->store_info.parts);
     if (parts->loader != NULL && parts->loader->load(parts->loader, keyspace, reterr) != 0)

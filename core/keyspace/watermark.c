@@ -25,10 +25,12 @@ static uint64_t newest_revision(const struct kv_watermark *watermark)
     return watermark->store->ops->revision(watermark->store->store);
 }
 
+/* A store with threads of its own may have told a later change meanwhile. */
 void kv_watermark_begin(struct kv_watermark *watermark)
 {
+    uint64_t none = 0;
     if (watermark->kind != KV_WATERMARK_UNKNOWN)
-        atomic_store(&watermark->told, newest_revision(watermark));
+        atomic_compare_exchange_strong(&watermark->told, &none, newest_revision(watermark));
 }
 
 uint64_t kv_watermark_newest(const struct kv_watermark *watermark)

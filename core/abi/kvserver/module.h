@@ -16,7 +16,7 @@
 #include <kvserver/types.h>
 
 #define KV_ABI_MAJOR 1
-#define KV_ABI_MINOR 7
+#define KV_ABI_MINOR 8
 
 enum kv_module_kind {
     KV_MODULE_STORE = 1, /* ops: struct kv_store_ops */

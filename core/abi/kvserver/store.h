@@ -354,6 +354,16 @@ struct kv_store_host {
     /* Since 1.6. Backpressure: whether hooks and sinks are ready and have room. If not, a store
      * keeps the changes back, and asks again soon. */
     bool (*may_show)(const struct kv_store_host *host);
+
+    /* Since 1.8. Gives the host a change from before it kept a log, for clients that resume. Called
+     * within ops->recall() only, for the newest change first. Of the changes above `after` and up
+     * to `upto`, this was the only one. upto: at the first call, what recall() was given; then the
+     * previous call's `after`. at_ms: a time of base.now_ms(), about when the change was made.
+     * change: lent; `before` is not used. A SET whose value the store does not have at hand has no
+     * `after`: the host reads the key when it needs the value.
+     * Returns: whether the host has taken it. If not, it needs none of those before it, either. */
+    bool (*remember)(const struct kv_store_host *host, uint64_t after, uint64_t upto,
+                     const struct kv_change *change, int64_t at_ms);
 };
 
 /* Properties of an open store. */
@@ -520,6 +530,13 @@ struct kv_store_ops {
     /* Since 1.6, KV_STORE_SHOWS. Whether reported changes up to this revision still wait to be
      * shown by this server. Any thread; takes no lock. */
     bool (*has_to_show)(struct kv_store *store, uint64_t revision);
+
+    /* Since 1.8, with KV_STORE_CATCHES_UP; may be NULL. Gives the host earlier changes by
+     * host->remember(), back from `upto`, as far as the host takes them and the store has them
+     * without a gap. Changes above `upto` are reported as usual, also meanwhile. Called once,
+     * before the first command, and not after open_to_read(); the server is not ready before it
+     * returns, so it takes a bounded time. */
+    void (*recall)(struct kv_store *store, uint64_t upto);
 };
 
 #endif

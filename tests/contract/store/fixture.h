@@ -230,5 +230,6 @@ int run_long_key_tests(void);
 int run_revision_tests(void);
 int run_log_tests(void);
 int run_showing_tests(void);
+int run_recall_tests(void);
 
 #endif

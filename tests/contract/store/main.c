@@ -19,7 +19,7 @@ int main(int argc, char **argv)
                    run_linear_tests() + run_reading_tests() + run_check_tests() +
                    run_metrics_tests() + run_update_tests() + run_seek_tests() +
                    run_long_key_tests() + run_revision_tests() + run_log_tests() +
-                   run_showing_tests();
+                   run_showing_tests() + run_recall_tests();
     kv_module_unload(module);
     return n_failed == 0 ? 0 : 1;
 }

@@ -326,6 +326,170 @@ static void without_a_known_order_there_is_no_log(void **state)
     kv_log_reads_leave(reads());
 }
 
+/* ---- changes from before the log began ---- */
+
+static bool remember(uint64_t after, uint64_t upto, uint64_t revision, const char *value)
+{
+    return told_store_remember(&rig, after, upto, revision, "a", value, RIG_START_MS);
+}
+
+static void recalled_changes_precede_those_told_since(void **state)
+{
+    (void)state;
+    open_and_join();
+    told_store_tell(&rig, 101, "b", "new");
+    assert_true(remember(97, START, 99, "third"));
+    told_store_tell(&rig, 102, "b", NULL);
+    assert_true(remember(95, 97, 97, NULL));
+    assert_true(remember(90, 95, 95, "first"));
+    read_back(90, "", true);
+    rig_expect(&rig, "95 a=first; 97 a=none; 99 a=third; 101 b=new; 102 b=none; up to 102");
+    read_back(97, "", true);
+    rig_expect(&rig, "99 a=third; 101 b=new; 102 b=none; up to 102");
+    read_back(89, "", true);
+    rig_expect(&rig, "trimmed; up to 89");
+    kv_log_reads_leave(reads());
+}
+
+static void any_number_of_changes_is_recalled(void **state)
+{
+    (void)state;
+    enum {
+        N = 5000
+    };
+    rig.log_bytes = 16 << 20;
+    told_store_set_revision(N);
+    open_and_join();
+    for (uint64_t i = N; i > 0; i--) {
+        assert_true(remember(i - 1, i, i, "v"));
+        if (i % 3 == 0)
+            told_store_tell(&rig, 2 * N - i, "b", "v");
+    }
+    for (uint64_t after = 0; after < N; after += 499) {
+        struct kv_log_entry entries[16];
+        struct kv_log_page page = {
+            .after = after, .entries = entries, .capacity = 16, .most_bytes = SIZE};
+        kv_change_log_read(reads()->log, &page);
+        assert_int_equal(page.status, KV_OK);
+        for (uint32_t i = 0; i < page.n; i++) {
+            assert_true(entries[i].revision == after + 1 + i || entries[i].revision > N);
+            kv_change_log_release(reads()->log, &entries[i]);
+        }
+    }
+    kv_log_reads_leave(reads());
+}
+
+static void a_change_is_not_told_again_that_is_recalled(void **state)
+{
+    (void)state;
+    open_and_join();
+    assert_true(remember(90, START, START, "1"));
+    told_store_tell(&rig, START, "a", "1");
+    read_back(90, "", true);
+    rig_expect(&rig, "100 a=1; up to 100");
+    kv_log_reads_leave(reads());
+}
+
+static void a_recalled_value_that_is_not_at_hand_is_read(void **state)
+{
+    (void)state;
+    open_and_join();
+    told_store_tell(&rig, 97, "a", "there");
+    assert_true(remember(95, START, 97, ""));
+    assert_true(remember(90, 95, 95, ""));
+    read_back(90, "", true);
+    rig_expect(&rig, "97 a=there; up to 100");
+    kv_log_reads_leave(reads());
+}
+
+/* It was lost by the store before this server was started, and a client knows it. */
+static void a_revision_that_no_recalled_change_has_is_trimmed(void **state)
+{
+    (void)state;
+    open_and_join();
+    assert_true(remember(95, START, 97, "2"));
+    assert_true(remember(90, 95, 95, "1"));
+    read_back(96, "", true);
+    rig_expect(&rig, "trimmed; up to 96");
+    read_back(91, "", true);
+    rig_expect(&rig, "trimmed; up to 91");
+    read_back(START, "", true);
+    rig_expect(&rig, "up to 100");
+    kv_log_reads_leave(reads());
+}
+
+static void a_change_that_does_not_join_on_is_refused(void **state)
+{
+    (void)state;
+    open_and_join();
+    assert_false(remember(90, START - 1, 95, "v"));
+    assert_false(remember(90, START, START + 1, "v"));
+    assert_false(remember(95, START, 95, "v"));
+    assert_true(remember(90, START, 95, "v"));
+    assert_false(remember(80, START, 85, "v"));
+    kv_log_reads_leave(reads());
+}
+
+static void nothing_is_recalled_from_before_a_loss(void **state)
+{
+    (void)state;
+    open_and_join();
+    assert_true(remember(95, START, 97, "v"));
+    kv_change_log_lose(reads()->log, START);
+    assert_false(remember(90, 95, 95, "v"));
+    assert_false(remember(90, START, 95, "v"));
+    read_back(95, "", true);
+    rig_expect(&rig, "trimmed; up to 95");
+    kv_log_reads_leave(reads());
+}
+
+static void recalled_changes_stay_within_the_size_and_age(void **state)
+{
+    (void)state;
+    char value[1001];
+    memset(value, 'x', 1000);
+    value[1000] = '\0';
+    told_store_set_revision(1000);
+    open_and_join();
+    uint64_t at = 1000;
+    assert_false(told_store_remember(&rig, 999, 1000, 1000, "a", "v", RIG_START_MS - AGE_MS));
+    while (remember(at - 1, at, at, value))
+        at--;
+    assert_in_range(1000 - at, SIZE / 1200, SIZE / 1000);
+    assert_in_range(reads()->log->bytes, 1, SIZE);
+    read_back(at, "none", false);
+    rig_expect(&rig, "up to 1000");
+    told_store_tell(&rig, 1001, "a", value);
+    assert_in_range(reads()->log->bytes, 1, SIZE);
+    read_back(at, "none", false);
+    assert_false(remember(at - 1, at, at, value));
+    rig_pass_ms(&rig, AGE_MS + 200);
+    rig_turn(&rig);
+    assert_int_equal(reads()->log->bytes, 0);
+    rig.log[0] = '\0';
+    kv_log_reads_leave(reads());
+}
+
+static uint64_t recalled_upto;
+
+static void recall(struct kv_store *store, uint64_t upto)
+{
+    (void)store;
+    recalled_upto = upto;
+    assert_true(remember(90, upto, 95, "v"));
+}
+
+static void changes_are_recalled_when_a_store_that_catches_up_is_opened(void **state)
+{
+    (void)state;
+    rig.ops.recall = recall;
+    rig.capabilities = KV_STORE_CATCHES_UP;
+    rig_open(&rig, 2);
+    assert_int_equal(recalled_upto, START);
+    read_back(90, "", true);
+    rig_expect(&rig, "95 a=v; up to 100");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -347,6 +511,15 @@ int main(void)
         TEST(a_reader_may_be_closed_while_it_waits_for_a_page),
         TEST(without_a_size_there_is_no_log),
         TEST(without_a_known_order_there_is_no_log),
+        TEST(recalled_changes_precede_those_told_since),
+        TEST(any_number_of_changes_is_recalled),
+        TEST(a_change_is_not_told_again_that_is_recalled),
+        TEST(a_recalled_value_that_is_not_at_hand_is_read),
+        TEST(a_revision_that_no_recalled_change_has_is_trimmed),
+        TEST(a_change_that_does_not_join_on_is_refused),
+        TEST(nothing_is_recalled_from_before_a_loss),
+        TEST(recalled_changes_stay_within_the_size_and_age),
+        TEST(changes_are_recalled_when_a_store_that_catches_up_is_opened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,6 +201,20 @@ void told_store_show(struct rig *rig, uint64_t claim, uint16_t mark, uint64_t re
     told_unref(NULL, told);
 }
 
+bool told_store_remember(struct rig *rig, uint64_t after, uint64_t upto, uint64_t revision,
+                         const char *key, const char *value, int64_t at_ms)
+{
+    struct told *told = create(revision, key, value);
+    struct kv_change change = {.reason = value == NULL ? KV_REASON_DELETE : KV_REASON_SET,
+                               .revision = revision,
+                               .key = told->key};
+    if (told->value.len != 0)
+        change.after = item_of(told);
+    bool is_taken = rig->host->remember(rig->host, after, upto, &change, at_ms);
+    told_unref(NULL, told);
+    return is_taken;
+}
+
 uint64_t told_store_n_references(void)
 {
     return n_references;

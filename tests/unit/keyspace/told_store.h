@@ -21,6 +21,11 @@ void told_store_tell(struct rig *rig, uint64_t revision, const char *key, const 
 void told_store_show(struct rig *rig, uint64_t claim, uint16_t mark, uint64_t revision,
                      const char *key, const char *value);
 
+/* Gives the host an earlier change, made at `at_ms`; value "": a set whose value is not at hand.
+ * Returns: whether the host has taken it. */
+bool told_store_remember(struct rig *rig, uint64_t after, uint64_t upto, uint64_t revision,
+                         const char *key, const char *value, int64_t at_ms);
+
 uint64_t told_store_n_references(void);
 void told_store_expect_no_references(void);
 

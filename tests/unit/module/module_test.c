@@ -174,13 +174,13 @@ static void entry_that_returns_null_is_refused(void **state)
 static void other_major_version_is_refused(void **state)
 {
     (void)state;
-    assert_store_refused("newer_major", "speaks module ABI 2.7, this server 1.7");
+    assert_store_refused("newer_major", "speaks module ABI 2.8, this server 1.8");
 }
 
 static void newer_minor_version_is_refused(void **state)
 {
     (void)state;
-    assert_store_refused("newer_minor", "speaks module ABI 1.8, this server 1.7");
+    assert_store_refused("newer_minor", "speaks module ABI 1.9, this server 1.8");
 }
 
 static void identity_smaller_than_the_first_one_is_refused(void **state)
