@@ -1,7 +1,8 @@
 /*
  * Input of the store `redis` from Redis: pushed events, events of the log, answers to commands, to
  * CLUSTER SLOTS, and of sentinels. For any bytes, each job gets a valid outcome, and the store
- * tells the host only changes with rising revisions and intact items.
+ * tells the host only changes with rising revisions and intact items; those that it recalls join on
+ * to each other, with falling revisions.
  *
  * The first byte of an input is the question, the second its options; the rest is the answer: a
  * RESP message for a question, otherwise the bytes of events.
@@ -14,6 +15,7 @@
 #include "fuzz.h"
 #include "lease.h"
 #include "nodes.h"
+#include "recall.h"
 #include "record.h"
 #include "../../modules/redis_client/sentinel.h"
 
@@ -34,6 +36,7 @@ enum question {
     ASK_LEASE,
     ASK_SHOW,
     ASK_CATCH_UP,
+    ASK_RECALL,
     N_QUESTIONS
 };
 
@@ -49,7 +52,9 @@ enum {
 };
 
 static uint64_t last_told;
+static uint64_t remembered_after;
 static struct kv_slice fetched;
+static size_t n_asked;
 
 /* ---- the host ---- */
 
@@ -139,6 +144,18 @@ static void host_touched(const struct kv_store_host *host, uint32_t part, struct
     assert(revision <= KV_REVISION_MAX);
 }
 
+static bool host_remember(const struct kv_store_host *to, uint64_t after, uint64_t upto,
+                          const struct kv_change *change, int64_t at_ms)
+{
+    (void)to;
+    (void)at_ms;
+    assert(upto == remembered_after && after < upto);
+    assert(change->revision > after && change->revision <= upto);
+    check_item(&change->after, change->after.revision != 0);
+    remembered_after = after;
+    return true;
+}
+
 static const struct kv_store_host host = {
     .base = {.now_ms = host_now_ms, .log = host_log},
     .n_loops = 1,
@@ -152,7 +169,20 @@ static const struct kv_store_host host = {
     .resync = host_resync,
     .health = host_health,
     .touched = host_touched,
+    .remember = host_remember,
 };
+
+/* Answers at once: the first question with the input, later ones with that there is no more. */
+static bool submit(struct kv_store *store, const struct job *jobs, size_t n)
+{
+    struct buffer out = {0};
+    struct job job = *jobs;
+    assert(n == 1 && job.kind == JOB_RECALL);
+    assert(command_write(store, &job, &out));
+    buffer_clear(&out);
+    command_take(store, &job, n_asked++ == 0 ? fetched : KV_SLICE("*0\r\n"));
+    return true;
+}
 
 /* The value for an event without one is taken from the input, too. */
 int fetch_record(struct kv_store *store, struct kv_slice key, struct kv_slice *ret_record)
@@ -284,6 +314,16 @@ static void take_for_observers(struct kv_store *store, enum question question, u
     lease_fini(store);
 }
 
+static void take_for_recalling(struct kv_store *store, struct kv_slice reply)
+{
+    n_asked = 0;
+    fetched = reply;
+    remembered_after = BEGINNING;
+    recall_init(store);
+    recall_run(&host, &store, 1, BEGINNING, submit);
+    recall_fini(store);
+}
+
 static void take_slots(struct kv_store *store, struct kv_slice reply)
 {
     struct owner owner;
@@ -329,6 +369,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         take_slots(&store, reply);
     else if (question == ASK_SENTINEL)
         take_sentinel(reply);
+    else if (question == ASK_RECALL)
+        take_for_recalling(&store, reply);
     else if (question == ASK_LEASE || question == ASK_SHOW)
         take_for_observers(&store, question, how, reply);
     else

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "expiring.h"
 #include "lease.h"
+#include "recall.h"
 #include "record.h"
 #include "../../redis_client/request.h"
 
@@ -27,7 +28,7 @@ bool command_is_read(const struct job *job)
 bool command_is_bulky(const struct job *job)
 {
     return job->kind == JOB_SCAN || job->kind == JOB_LEASE || job->kind == JOB_SHOW ||
-           (job->kind == JOB_COMMAND && job->is_long);
+           job->kind == JOB_RECALL || (job->kind == JOB_COMMAND && job->is_long);
 }
 
 /* ---- requests ---- */
@@ -249,6 +250,8 @@ bool command_write(struct kv_store *store, struct job *job, struct buffer *out)
         lease_write_request(store, job, out);
     else if (job->kind == JOB_SHOW)
         lease_write_reading(store, job, out);
+    else if (job->kind == JOB_RECALL)
+        recall_write_request(store, out);
     else
         write_look(store, job, out);
     job->n_bytes = buffer_slice(out).len - before;
@@ -276,7 +279,8 @@ static const char *name_of(const struct job *job)
                                       [JOB_EXPIRE] = "an expiry",
                                       [JOB_LOOK] = "a look",
                                       [JOB_LEASE] = "a lease",
-                                      [JOB_SHOW] = "a look at the log"};
+                                      [JOB_SHOW] = "a look at the log",
+                                      [JOB_RECALL] = "a look back at the log"};
     if (job->kind != JOB_COMMAND)
         return own[job->kind];
     return job->cmd->op == KV_OP_SET      ? "a set"
@@ -433,7 +437,10 @@ static enum outcome take_lease(struct kv_store *store, const struct job *job,
 static enum outcome take_changes(struct kv_store *store, const struct job *job,
                                  const struct resp_value *answer, struct kv_slice reply)
 {
-    lease_take_page(store, job, answer, reply);
+    if (job->kind == JOB_RECALL)
+        recall_take_page(store, answer, reply);
+    else
+        lease_take_page(store, job, answer, reply);
     return OUTCOME_NONE;
 }
 
@@ -626,8 +633,8 @@ void command_fail(struct kv_store *store, struct job *job, enum kv_status status
         end_scan(job, status);
     else if (job->kind == JOB_EXPIRE)
         store->host->wake_at(store->host, PART, clock_now_ms(store) + EXPIRY_RETRY_MS);
-    else
-        lease_fail(store, job);
+    lease_fail(store, job);
+    recall_fail(store, job, status);
 }
 
 enum outcome command_take(struct kv_store *store, struct job *job, struct kv_slice reply)
@@ -642,7 +649,7 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
         return take_get(store, job, &answer);
     if (job->kind == JOB_COMMAND && job->cmd->op == KV_OP_CATCH_UP)
         return take_newest(store, job, &answer);
-    if (job->kind == JOB_SHOW)
+    if (job->kind == JOB_SHOW || job->kind == JOB_RECALL)
         return take_changes(store, job, &answer, reply);
     bool has_both =
         answer.type == RESP_ARRAY && resp_next(&reply, &first) && resp_next(&reply, &second);

@@ -11,10 +11,11 @@ enum job_kind {
     JOB_COMMAND = 1,
     JOB_SCAN,
     JOB_EXPIRE,
-    JOB_WAKE,  /* gives back the next deadline of a partition */
-    JOB_LOOK,  /* asks Redis for its newest revision and its time */
-    JOB_LEASE, /* asks for the lease of the observers, or renews it (lease.h) */
-    JOB_SHOW,  /* reads changes from the log for observers */
+    JOB_WAKE,   /* gives back the next deadline of a partition */
+    JOB_LOOK,   /* asks Redis for its newest revision and its time */
+    JOB_LEASE,  /* asks for the lease of the observers, or renews it (lease.h) */
+    JOB_SHOW,   /* reads changes from the log for observers */
+    JOB_RECALL, /* reads earlier changes from the log (recall.h) */
 };
 
 struct job {

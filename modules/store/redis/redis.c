@@ -6,6 +6,7 @@
 #include "lease.h"
 #include "master.h"
 #include "nodes.h"
+#include "recall.h"
 #include "record.h"
 #include "report.h"
 #include "session.h"
@@ -406,7 +407,7 @@ static uint64_t redis_revision(struct kv_store *store)
     return store->cluster != NULL ? cluster_revision(store) : store->newest;
 }
 
-/* ---- observers ---- */
+/* ---- parts ---- */
 
 static struct kv_store *part_of(struct kv_store *store, uint32_t part)
 {
@@ -417,6 +418,17 @@ static uint32_t n_parts_of(const struct kv_store *store)
 {
     return store->cluster != NULL ? cluster_n_parts(store) : 1;
 }
+
+static void redis_recall(struct kv_store *store, uint64_t upto)
+{
+    struct kv_store *parts[MOST_PARTS];
+    uint32_t n = n_parts_of(store);
+    for (uint32_t i = 0; i < n; i++)
+        parts[i] = part_of(store, i);
+    recall_run(store->host, parts, n, upto, worker_submit);
+}
+
+/* ---- observers ---- */
 
 static void redis_settled(struct kv_store *store, uint32_t part, uint64_t claim, uint64_t revision)
 {
@@ -523,6 +535,7 @@ static const struct kv_store_ops redis_ops = {
     .settled = redis_settled,
     .claim_state = redis_claim_state,
     .has_to_show = redis_has_to_show,
+    .recall = redis_recall,
 };
 
 static const struct kv_module redis_module = {

@@ -12,6 +12,7 @@
  *  - The fence (fence.h): a connection to wait for replicas.
  *  - The chain (chain.h): the changes, each naming the one before it.
  *  - The lease (lease.h): which server shows the changes to its hooks and sinks.
+ *  - Recalling (recall.h): the changes from before the store was opened.
  *
  * With a Redis Cluster, each partition has all of this (cluster.h).
  */
@@ -38,6 +39,7 @@ enum {
     RUN_ID = 64,
     REPORTED_NODE = 288,
     REPORTED_FAULT = 512,
+    STREAM_ID = 48,
 };
 
 /* The places that a write must have reached before it is answered, read or told. */
@@ -157,6 +159,32 @@ struct expiring {
     int64_t early_ms; /* link_clock_ms() when a call of this server last came too early */
 };
 
+enum recall_answer {
+    RECALL_NONE, /* not in time */
+    RECALL_PAGE,
+    RECALL_LOST, /* the connection was lost */
+    RECALL_REFUSED,
+};
+
+struct past_page;
+
+/* recall.h */
+struct recall {
+    pthread_mutex_t lock; /* of the next four */
+    pthread_cond_t is_over;
+    bool is_asked;
+    bool is_closed; /* nobody waits for a page */
+    enum recall_answer answer;
+
+    bool has_begun;
+    bool is_at_start;      /* the log has nothing before the page */
+    uint64_t next;         /* the revision of the last change that has not been taken */
+    uint32_t page_entries; /* to be asked for */
+    char end[STREAM_ID];   /* of the log, as XREVRANGE takes it: before it, nothing has been read */
+    struct past_page *page;
+    size_t taken; /* of the page */
+};
+
 /* The last refusal of Redis that was logged. */
 struct refusal {
     char word[REFUSAL];
@@ -249,6 +277,7 @@ struct kv_store {
     struct lease lease;
     struct expiring expiring;
     struct catch_ups catch_ups;
+    struct recall recall;
     _Atomic uint64_t position; /* of the chain: the last revision told; written by the thread */
     uint64_t client_id;        /* Redis's number of the lane's connection */
     char run_id[RUN_ID];       /* of the Redis that gave it; empty: not known */

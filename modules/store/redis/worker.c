@@ -13,6 +13,7 @@
 #include "lease.h"
 #include "master.h"
 #include "nodes.h"
+#include "recall.h"
 #include "report.h"
 #include "session.h"
 
@@ -594,6 +595,7 @@ int worker_init(struct kv_store *store, struct kv_error *reterr)
     pthread_mutex_init(&store->lock, NULL);
     report_init(&store->report);
     lease_init(store);
+    recall_init(store);
     link_init(&store->lane.link);
     link_init(&store->bulk.link);
     link_init(&store->fetch);
@@ -622,6 +624,7 @@ void worker_destroy(struct kv_store *store)
         close(store->wake_fd);
     report_fini(&store->report);
     lease_fini(store);
+    recall_fini(store);
     pthread_mutex_destroy(&store->lock);
 }
 
