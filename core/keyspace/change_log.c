@@ -266,12 +266,25 @@ void kv_change_log_tidy(struct kv_change_log *log)
     } while (n == MOST_TIDIED && n_released < n_new);
 }
 
-void kv_change_log_fini(struct kv_change_log *log)
+static uint32_t take_any(struct kv_change_log *log, struct entry *entries)
+{
+    pthread_mutex_lock(&log->lock);
+    atomic_store(&log->is_running, false);
+    log->first = log->end;
+    uint32_t n = take_dropped(log, entries);
+    pthread_mutex_unlock(&log->lock);
+    return n;
+}
+
+void kv_change_log_end(struct kv_change_log *log)
 {
     struct entry entries[MOST_TIDIED];
-    log->first = log->end;
-    for (uint32_t n; (n = take_dropped(log, entries)) != 0;)
+    for (uint32_t n; (n = take_any(log, entries)) != 0;)
         release(log, entries, n);
+}
+
+void kv_change_log_fini(struct kv_change_log *log)
+{
     if (log->end % CHUNK != 0)
         free(log->chunks[log->end / CHUNK % log->n_chunks]);
     free(log->chunks);

@@ -48,7 +48,10 @@ struct kv_change_log {
 void kv_change_log_init(struct kv_change_log *log, const struct kv_store_link *store,
                         const struct kv_keyspace_parts *parts,
                         const struct kv_watermark *watermark);
-/* Call when the loops have ended, while the store is still open. */
+/* Releases all entries, and takes no more. Call when the loops have ended, while the store is still
+ * open: its threads may still report changes. */
+void kv_change_log_end(struct kv_change_log *log);
+/* Call when the store is closed. */
 void kv_change_log_fini(struct kv_change_log *log);
 
 /* Adds, or removes, a client that may resume from a revision. The log is running when

@@ -60,6 +60,7 @@ void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
 
 void kv_feed_fini(struct kv_feed *feed)
 {
+    kv_change_log_fini(&feed->log);
     kv_interests_fini(&feed->interests);
     kv_touches_fini(&feed->touches);
 }

@@ -194,7 +194,7 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace)
     kv_keyspace_finish(keyspace);
     for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
         fini_loop(&keyspace->loops[i]);
-    kv_change_log_fini(&keyspace->feed.log);
+    kv_change_log_end(&keyspace->feed.log);
     kv_showing_fini(&keyspace->showing);
     if (keyspace->store.store != NULL)
         keyspace->store.ops->close(keyspace->store.store);

@@ -118,6 +118,7 @@ static void a_reader_gets_every_change_of_concurrent_writers(void **state)
     for (uint32_t i = 0; i < WRITERS; i++)
         pthread_join(threads[i], NULL);
     kv_change_log_leave(&the_log);
+    kv_change_log_end(&the_log);
     kv_change_log_fini(&the_log);
     assert_int_equal(atomic_load(&n_references), 0);
     for (uint32_t i = 0; i < WRITERS; i++)
