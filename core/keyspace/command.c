@@ -127,6 +127,7 @@ struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keys
     }
     kv_clear(command, offsetof(struct kv_command, argument));
     command->cmd.deadline_ms = 0;
+    command->cmd.keeps_deadline = false;
     command->cmd.staged = NULL;
     command->kind = kind;
     command->traits = &traits_of[kind];

@@ -190,14 +190,16 @@ bool kv_gate_has_work(const struct kv_gate *gate)
 
 /* ---- leaving ---- */
 
-/* Writes the deadline that a policy renewed, if the key still has the revision that was read. */
+/* Writes the deadline that a policy renewed, if the key still has the revision and the deadline
+ * that were read. */
 static void touch(struct kv_gate *gate, const struct kv_command *read, int64_t deadline_ms)
 {
     struct kv_command *touch = kv_commands_take(read->commands, read->home, KV_COMMAND_TOUCH);
     touch->key = read->key;
-    touch->cond = KV_COND_REVISION;
+    touch->cond = KV_COND_REVISION | KV_COND_DEADLINE;
     touch->if_revisions = &read->item.revision;
     touch->n_if_revisions = 1;
+    touch->cmd.if_deadline_ms = read->item.deadline_ms;
     touch->cmd.deadline_ms = deadline_ms;
     if (kv_command_keep(touch) != 0) {
         kv_command_free(touch);

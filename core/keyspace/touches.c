@@ -27,7 +27,6 @@ static bool is_touch(const struct kv_cmd *cmd)
     case KV_OP_TOUCH:
         return cmd->status == KV_OK;
     case KV_OP_SET:
-        return cmd->status == KV_UNCHANGED;
     case KV_OP_UPDATE:
         return cmd->status == KV_UNCHANGED && !cmd->keeps_deadline;
     default:

@@ -446,16 +446,27 @@ bool kv_update_keeps_deadline(const struct kv_command *command)
     return update->keeps_deadline && command->ttl_ms == update->kept_ttl_ms;
 }
 
+/* A touch leaves the revision as it is. So an update of the server's own, which has judged the
+ * deadline, names that as well. */
+static void require_old(const struct kv_update *update, struct kv_cmd *cmd)
+{
+    cmd->cond = update->old_revision == 0 ? KV_COND_ABSENT : KV_COND_REVISION;
+    if (update->is_own && update->old_revision != 0)
+        cmd->cond |= KV_COND_DEADLINE;
+    cmd->if_revisions = &update->old_revision;
+    cmd->n_if_revisions = 1;
+    cmd->if_deadline_ms = update->old_deadline_ms;
+}
+
 void kv_update_set(struct kv_updates *updates, struct kv_command *command, int64_t deadline_ms)
 {
     struct kv_update *update = command->update;
-    command->cmd.op = update->deletes ? KV_OP_DELETE : KV_OP_SET;
-    command->cmd.most_bytes = 0;
-    command->cmd.cond = update->old_revision == 0 ? KV_COND_ABSENT : KV_COND_REVISION;
-    command->cmd.if_revisions = &update->old_revision;
-    command->cmd.n_if_revisions = 1;
-    command->cmd.deadline_ms =
-        kv_update_keeps_deadline(command) ? update->old_deadline_ms : deadline_ms;
+    struct kv_cmd *cmd = &command->cmd;
+    cmd->op = update->deletes ? KV_OP_DELETE : KV_OP_SET;
+    cmd->most_bytes = 0;
+    require_old(update, cmd);
+    cmd->keeps_deadline = kv_update_keeps_deadline(command);
+    cmd->deadline_ms = cmd->keeps_deadline ? update->old_deadline_ms : deadline_ms;
     kv_batch_add(updates->batch, command);
 }
 

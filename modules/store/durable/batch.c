@@ -195,7 +195,8 @@ static bool move_deadline(struct batch *batch, struct touched *touched, int64_t 
 struct target {
     struct kv_slice value;
     int64_t deadline_ms;
-    struct entry *prepared; /* the state itself, but for its revision; NULL: it is to be made */
+    struct entry *prepared; /* the state itself, but for its revision and deadline; NULL: it is to
+                               be made */
 };
 
 /* Returns: NULL if memory runs out. */
@@ -206,6 +207,7 @@ static struct entry *make_state(const struct kv_cmd *cmd, const struct target *t
     if (state == NULL)
         return entry_create(cmd->key, cmd->hash, target->value, revision, target->deadline_ms);
     state->revision = revision;
+    state->deadline_ms = target->deadline_ms;
     return entry_ref(state);
 }
 
@@ -252,13 +254,18 @@ static void delete_key(struct batch *batch, struct kv_cmd *cmd, struct touched *
         finish(cmd, revision == 0 ? KV_FULL : KV_OK, revision);
 }
 
+/* The deadline that a SET or UPDATE gives to the key. */
+static int64_t new_deadline(const struct kv_cmd *cmd, const struct touched *touched, bool is_there)
+{
+    return is_there && cmd->keeps_deadline ? touched->current->deadline_ms : cmd->deadline_ms;
+}
+
 /* Returns: false if the command must be retried once the room is known. */
 static bool update_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
                        bool is_there)
 {
     struct kv_item old = is_there ? entry_item(touched->current) : (struct kv_item){0};
-    struct target target = {.deadline_ms = is_there && cmd->keeps_deadline ? old.deadline_ms
-                                                                           : cmd->deadline_ms};
+    struct target target = {.deadline_ms = new_deadline(cmd, touched, is_there)};
     bool is_longer = cmd->most_bytes != 0 && old.value.len > cmd->most_bytes;
     enum kv_status status = is_longer ? KV_LONGER : cmd->compute(cmd, &old, &target.value);
     if (status == KV_MISSING) {
@@ -291,9 +298,10 @@ static bool judge_write(struct batch *batch, struct kv_cmd *cmd, struct touched 
                         bool is_there, struct entry *prepared)
 {
     uint64_t standing = is_there ? touched->current->revision : 0;
-    struct target target = {
-        .value = cmd->value, .deadline_ms = cmd->deadline_ms, .prepared = prepared};
-    if (!kv_cmd_holds(cmd, is_there, standing))
+    struct target target = {.value = cmd->value,
+                            .deadline_ms = new_deadline(cmd, touched, is_there),
+                            .prepared = prepared};
+    if (!kv_cmd_holds_until(cmd, is_there, standing, touched->current->deadline_ms))
         finish(cmd, KV_CONDITION, standing);
     else if (cmd->op == KV_OP_UPDATE)
         return update_key(batch, cmd, touched, is_there);

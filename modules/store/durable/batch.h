@@ -75,10 +75,10 @@ void batch_fini(struct batch *batch);
  * memory runs out for a command, it ends as full at once, and is not part of the batch.
  *
  * prepared: the state that the only command sets; its key is held. For a SET, the revision is still
- * missing. If the command is accepted, the batch takes ownership of the state and the hold. NULL:
- * none. Returns: the number of commands accepted; if not all, this batch and the one ahead have to
- * be published before the next command can be judged, and the room has to be known if that command
- * needs it. */
+ * missing, and the deadline may change. If the command is accepted, the batch takes ownership of
+ * the state and the hold. NULL: none. Returns: the number of commands accepted; if not all, this
+ * batch and the one ahead have to be published before the next command can be judged, and the room
+ * has to be known if that command needs it. */
 size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n, struct entry *prepared);
 
 /* Judges at most `max` deadlines of a part that are due at `now_ms`. Returns: how many of them are

@@ -204,6 +204,13 @@ static enum outcome put_new(struct work *work)
     return DONE;
 }
 
+/* Works out the deadline that a SET or UPDATE gives to the key. */
+static void decide_deadline(struct work *work)
+{
+    bool keeps = work->entry != NULL && work->cmd->keeps_deadline;
+    work->deadline_ms = keeps ? entry_deadline(work->entry) : work->cmd->deadline_ms;
+}
+
 static enum outcome set_key(struct work *work)
 {
     assert(work->fresh != NULL);
@@ -263,8 +270,7 @@ static enum outcome delete_key(struct work *work)
 static enum outcome update_key(struct work *work)
 {
     struct kv_cmd *cmd = work->cmd;
-    bool keeps_deadline = work->entry != NULL && cmd->keeps_deadline;
-    work->deadline_ms = keeps_deadline ? entry_deadline(work->entry) : cmd->deadline_ms;
+    decide_deadline(work);
     enum kv_status status = is_too_long(work) ? KV_LONGER : compute_now(work);
     if (status == KV_OK)
         return set_key(work);
@@ -272,6 +278,14 @@ static enum outcome update_key(struct work *work)
         return delete_key(work);
     finish(cmd, status, 0);
     return DONE;
+}
+
+static enum outcome set_value(struct work *work)
+{
+    decide_deadline(work);
+    if (work->cmd->keeps_deadline)
+        entry_move_deadline(work->fresh, work->deadline_ms);
+    return set_key(work);
 }
 
 static enum outcome touch_key(struct work *work)
@@ -308,16 +322,24 @@ static void look_up(struct work *work)
         expire_key(work);
 }
 
+/* Whether the command's condition holds for its entry. */
+static bool holds(const struct work *work)
+{
+    struct entry *entry = work->entry;
+    if (entry == NULL)
+        return kv_cmd_holds_until(work->cmd, false, 0, KV_NEVER);
+    return kv_cmd_holds_until(work->cmd, true, entry_revision(entry), entry_deadline(entry));
+}
+
 static enum outcome execute(struct work *work)
 {
     struct kv_cmd *cmd = work->cmd;
-    uint64_t standing = work->entry == NULL ? 0 : entry_revision(work->entry);
-    if (!kv_cmd_holds(cmd, work->entry != NULL, standing)) {
-        finish(cmd, KV_CONDITION, standing);
+    if (!holds(work)) {
+        finish(cmd, KV_CONDITION, work->entry == NULL ? 0 : entry_revision(work->entry));
         return DONE;
     }
     if (cmd->op == KV_OP_SET)
-        return set_key(work);
+        return set_value(work);
     if (cmd->op == KV_OP_UPDATE)
         return update_key(work);
     return cmd->op == KV_OP_DELETE ? delete_key(work) : touch_key(work);
@@ -357,8 +379,9 @@ static void compare_ahead(struct work *work, struct entry *entry)
 static struct entry *make_entry(const struct kv_cmd *cmd)
 {
     struct entry *staged = cmd->staged;
+    int64_t deadline_ms = cmd->keeps_deadline ? 0 : cmd->deadline_ms; /* 0: there is room for any */
     if (staged == NULL)
-        return entry_create(cmd->key, cmd->value, cmd->deadline_ms);
+        return entry_create(cmd->key, cmd->value, deadline_ms);
     entry_ref(staged);
     entry_move_deadline(staged, cmd->deadline_ms);
     return staged;
@@ -382,7 +405,7 @@ static enum kv_status prepare_set(struct work *work)
 static bool is_promising(const struct work *work)
 {
     return work->entry != NULL && entry_value_len(work->entry) >= LONG_VALUE &&
-           !is_too_long(work) && kv_cmd_holds(work->cmd, true, entry_revision(work->entry));
+           !is_too_long(work) && holds(work);
 }
 
 /* Computes the result for a long value. A failure is left to the commit, which computes again. */

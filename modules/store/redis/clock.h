@@ -28,6 +28,10 @@ void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms);
 int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms);
 int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms);
 
+/* How far a deadline that was converted to the host's clock may be off after its conversion back,
+ * as the offset may have been corrected meanwhile. */
+int64_t clock_inexact_ms(void);
+
 /* The argument that gives scripts the time. text: where it may be written. */
 struct kv_slice clock_word(const struct kv_store *store, char text[CLOCK_WORD]);
 

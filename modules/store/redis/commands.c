@@ -106,12 +106,42 @@ static struct kv_slice function_of(enum kv_op op)
                                 : KV_SLICE("kv1_touch");
 }
 
+/* The revision that a new one has to be larger than: the master's clock may be behind that of the
+ * master before it. */
+static void write_after(const struct kv_store *store, uint64_t after, struct buffer *out)
+{
+    request_number(out, (int64_t)(after > store->upto ? after : store->upto));
+}
+
+static bool names_deadline(const struct kv_cmd *cmd)
+{
+    return (cmd->cond & KV_COND_DEADLINE) != 0;
+}
+
+/* Whether the command deals with the deadline that the key has. Few do. */
+static bool has_to_do_with_old_deadline(const struct kv_cmd *cmd)
+{
+    return names_deadline(cmd) || (cmd->op == KV_OP_SET && cmd->keeps_deadline);
+}
+
+static void write_old_deadline(const struct kv_store *store, const struct kv_cmd *cmd,
+                               struct buffer *out)
+{
+    request_number(out, cmd->op == KV_OP_SET && cmd->keeps_deadline);
+    if (names_deadline(cmd))
+        request_number(out, clock_to_redis(store, cmd->if_deadline_ms));
+    else
+        request_word(out, (struct kv_slice){0});
+    request_number(out, clock_inexact_ms());
+}
+
 static void write_write(struct kv_store *store, struct job *job, struct buffer *out)
 {
     const struct kv_cmd *cmd = job->cmd;
     bool has_value = cmd->op == KV_OP_SET;
+    bool has_more = has_to_do_with_old_deadline(cmd);
     write_call(out, KV_SLICE("FCALL"), function_of(cmd->op), store->nodes != NULL ? 6 : 5,
-               has_value ? 11 : 10);
+               10 + has_value + 3 * has_more);
     write_write_keys(store, out, cmd->key);
     write_common(store, job, out);
     request_number(out, (int64_t)store->names.record.len + 1);
@@ -121,7 +151,9 @@ static void write_write(struct kv_store *store, struct job *job, struct buffer *
     if (has_value)
         request_word(out, cmd->value);
     request_number(out, store->n_parts);
-    request_number(out, (int64_t)(job->after > store->upto ? job->after : store->upto));
+    write_after(store, job->after, out);
+    if (has_more)
+        write_old_deadline(store, cmd, out);
 }
 
 static void write_plain_get(const struct kv_store *store, const struct kv_cmd *cmd,

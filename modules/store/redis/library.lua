@@ -96,6 +96,15 @@ local function holds(cond, revisions, revision)
   return false
 end
 
+-- wanted: the deadline that the key must have, 0 for none; or '' or nil. off: by how many milliseconds it may differ.
+local function is_until(wanted, off, old)
+  if not wanted or wanted == '' then return true end
+  local deadline = tonumber(wanted)
+  if old.revision == 0 then return false end
+  if deadline == 0 or old.deadline == 0 then return deadline == old.deadline end
+  return math.abs(deadline - old.deadline) <= tonumber(off)
+end
+
 local function move_deadline(keys, common, name, old, deadline)
   if deadline == old.deadline then return end
   redis.call('SETRANGE', keys[1], 8, struct.pack('>I8', deadline))
@@ -114,21 +123,26 @@ local function is_same(key, old, value)
 end
 
 -- What writes have in common: argv is { now, channel, length of the log, token, where the name begins in
--- the record's key, deadline, conditions, revisions, ... }. Answers are { status, revision }.
+-- the record's key, deadline, conditions, revisions, ... }, in which `rest` is the place of { step, after, whether a key
+-- that exists keeps its deadline, and the first two arguments of is_until() }; servers before version 11 do not give the
+-- last three. Answers are { status, revision }.
 local OK, UNCHANGED, MISSING, CONDITION = 1, 2, 3, 4
 
-local function write(keys, argv, step, after, act)
+local function write(keys, argv, rest, act)
   local us, ms = clock(argv[1])
-  local common = {argv[2], argv[3], argv[4], tonumber(step or 1), tonumber(after or 0)}
+  local common = {argv[2], argv[3], argv[4], tonumber(argv[rest] or 1), tonumber(argv[rest + 1] or 0)}
   local name = string.sub(keys[1], tonumber(argv[5]))
   local old = meet(keys, common, name, us, ms)
-  if not holds(tonumber(argv[7]), argv[8], old.revision) then return {CONDITION, old.revision} end
-  return act(common, name, us, old)
+  if not holds(tonumber(argv[7]), argv[8], old.revision) or not is_until(argv[rest + 3], argv[rest + 4], old) then
+    return {CONDITION, old.revision}
+  end
+  local keeps_deadline = argv[rest + 2] == '1' and old.revision ~= 0
+  return act(common, name, us, old, keeps_deadline and old.deadline or tonumber(argv[6]))
 end
 
-local function set(keys, argv) -- ..., value, step, after
-  return write(keys, argv, argv[10], argv[11], function(common, name, us, old)
-    local deadline, value = tonumber(argv[6]), argv[9]
+local function set(keys, argv) -- ..., value, and the rest
+  return write(keys, argv, 10, function(common, name, us, old, deadline)
+    local value = argv[9]
     if is_same(keys[1], old, value) then
       move_deadline(keys, common, name, old, deadline)
       return {UNCHANGED, old.revision}
@@ -144,17 +158,17 @@ local function set(keys, argv) -- ..., value, step, after
   end)
 end
 
-local function delete(keys, argv) -- ..., step, after
-  return write(keys, argv, argv[9], argv[10], function(common, name, us, old)
+local function delete(keys, argv) -- ..., and the rest
+  return write(keys, argv, 9, function(common, name, us, old)
     if old.revision == 0 then return {MISSING, 0} end
     return {OK, take_away(keys, common, DELETE, name, us, old)}
   end)
 end
 
-local function touch(keys, argv) -- ..., step, after
-  return write(keys, argv, argv[9], argv[10], function(common, name, us, old)
+local function touch(keys, argv) -- ..., and the rest
+  return write(keys, argv, 9, function(common, name, us, old, deadline)
     if old.revision == 0 then return {MISSING, 0} end
-    move_deadline(keys, common, name, old, tonumber(argv[6]))
+    move_deadline(keys, common, name, old, deadline)
     return {OK, old.revision}
   end)
 end

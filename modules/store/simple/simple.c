@@ -360,6 +360,13 @@ static void delete_key(struct kv_store *store, struct work *work)
     work->gone = work->entry;
 }
 
+/* The deadline that a SET or UPDATE gives to the key. */
+static int64_t new_deadline(const struct work *work)
+{
+    bool keeps = work->entry != NULL && work->cmd->keeps_deadline;
+    return keeps ? work->entry->deadline_ms : work->cmd->deadline_ms;
+}
+
 static void update_key(struct kv_store *store, struct work *work)
 {
     struct kv_cmd *cmd = work->cmd;
@@ -368,10 +375,8 @@ static void update_key(struct kv_store *store, struct work *work)
         delete_key(store, work);
     else if (status != KV_OK)
         finish(cmd, status, 0);
-    else if (work->entry != NULL && cmd->keeps_deadline)
-        set_key(store, work, work->entry->deadline_ms);
     else
-        set_key(store, work, cmd->deadline_ms);
+        set_key(store, work, new_deadline(work));
 }
 
 static void touch_key(struct kv_store *store, struct work *work)
@@ -406,12 +411,13 @@ static void commit(struct kv_store *store, struct work *work)
     look_up(store, work);
     struct kv_cmd *cmd = work->cmd;
     uint64_t standing = work->entry == NULL ? 0 : work->entry->revision;
+    int64_t deadline_ms = work->entry == NULL ? KV_NEVER : work->entry->deadline_ms;
     if (cmd->op == KV_OP_GET)
         get_key(work);
-    else if (!kv_cmd_holds(cmd, work->entry != NULL, standing))
+    else if (!kv_cmd_holds_until(cmd, work->entry != NULL, standing, deadline_ms))
         finish(cmd, KV_CONDITION, standing);
     else if (cmd->op == KV_OP_SET)
-        set_key(store, work, cmd->deadline_ms);
+        set_key(store, work, new_deadline(work));
     else if (cmd->op == KV_OP_UPDATE)
         update_key(store, work);
     else if (cmd->op == KV_OP_DELETE)

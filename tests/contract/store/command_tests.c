@@ -63,6 +63,44 @@ static void set_of_a_prefix_of_the_value_is_a_change(void **state)
     assert_holds(fixture, KEY, ONE);
 }
 
+static void assert_deadline(struct fixture *fixture, int64_t deadline_ms)
+{
+    struct call get = run(fixture, call_get(KEY));
+    assert_int_equal(get.cmd.status, KV_OK);
+    assert_int_equal(get.cmd.item.deadline_ms, deadline_ms);
+    release(fixture, &get.cmd.item);
+}
+
+static void set_may_keep_the_deadline_of_an_existing_key(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t deadlines_ms[] = {START_MS + 9, KV_NEVER, START_MS + 19};
+    put(fixture, KEY, ONE);
+    for (size_t i = 0; i < 3; i++) {
+        assert_status(fixture, call_touch(KEY, deadlines_ms[i]), KV_OK);
+        struct call other = call_set_until(KEY, i % 2 == 0 ? TWO : ONE, START_MS + 5);
+        assert_status(fixture, keeping_deadline(other), KV_OK);
+        assert_deadline(fixture, deadlines_ms[i]);
+        assert_status(fixture, keeping_deadline(other), KV_UNCHANGED);
+        assert_deadline(fixture, deadlines_ms[i]);
+    }
+    const struct kv_change *change = assert_told(fixture, 3, KV_REASON_SET, KEY, "1", "2");
+    assert_int_equal(change->after.deadline_ms, START_MS + 19);
+    advance(fixture, 19);
+    assert_missing(fixture, KEY);
+}
+
+static void set_that_keeps_the_deadline_gives_a_missing_key_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    struct call set = keeping_deadline(call_set_until(KEY, ONE, START_MS + 9));
+    assert_status(fixture, set, KV_OK);
+    assert_deadline(fixture, START_MS + 9);
+    advance(fixture, 9);
+    assert_status(fixture, keeping_deadline(call_set_until(KEY, ONE, START_MS + 19)), KV_OK);
+    assert_deadline(fixture, START_MS + 19);
+}
+
 static void delete_removes_the_key_and_tells_its_last_value(void **state)
 {
     struct fixture *fixture = *state;
@@ -394,8 +432,10 @@ enum {
 static struct call call_set_staged(struct fixture *fixture, struct kv_item *ret_staged,
                                    char text[STAGED_LEN], char letter)
 {
-    if (fixture->ops->stage == NULL)
-        skip(); /* the store does not stage copies */
+    if (fixture->ops->stage == NULL) {
+        skip();  /* the store does not stage copies */
+        abort(); /* skip() does not return */
+    }
     memset(text, letter, STAGED_LEN);
     *ret_staged = fixture->ops->stage(fixture->store, KEY, (struct kv_slice){text, STAGED_LEN});
     assert_non_null(ret_staged->ref);
@@ -459,6 +499,26 @@ static void set_of_a_staged_copy_of_the_same_bytes_is_unchanged(void **state)
     assert_key_is_full_of(fixture, 's', START_MS + 9);
 }
 
+static void set_of_a_staged_copy_may_keep_the_deadline(void **state)
+{
+    static char text[STAGED_LEN];
+    struct fixture *fixture = *state;
+    struct kv_item staged[3];
+    const int64_t deadlines_ms[] = {START_MS + 9, KV_NEVER};
+    for (size_t i = 0; i < 2; i++) {
+        put_until(fixture, KEY, KV_SLICE("1"), deadlines_ms[i]);
+        struct call set = call_set_staged(fixture, &staged[i], text, 's');
+        assert_status(fixture, keeping_deadline(set), KV_OK);
+        assert_key_is_full_of(fixture, 's', deadlines_ms[i]);
+        release_staged(fixture, &staged[i]);
+    }
+    run(fixture, call_delete(KEY));
+    assert_status(fixture, keeping_deadline(call_set_staged(fixture, &staged[2], text, 's')),
+                  KV_OK);
+    assert_key_is_full_of(fixture, 's', START_MS + 5);
+    release_staged(fixture, &staged[2]);
+}
+
 static void staged_copy_may_be_released_unused(void **state)
 {
     static char text[STAGED_LEN];
@@ -478,6 +538,8 @@ int run_command_tests(void)
         CONTRACT_TEST(set_replaces_the_value_and_tells_both),
         CONTRACT_TEST(set_of_the_same_bytes_is_unchanged_and_tells_no_change),
         CONTRACT_TEST(set_of_a_prefix_of_the_value_is_a_change),
+        CONTRACT_TEST(set_may_keep_the_deadline_of_an_existing_key),
+        CONTRACT_TEST(set_that_keeps_the_deadline_gives_a_missing_key_its_own),
         CONTRACT_TEST(delete_removes_the_key_and_tells_its_last_value),
         CONTRACT_TEST(delete_of_a_missing_key_tells_no_change),
         CONTRACT_TEST(touch_keeps_value_and_revision_and_tells_no_change),
@@ -502,6 +564,7 @@ int run_command_tests(void)
         CONTRACT_TEST(set_stores_a_staged_copy),
         CONTRACT_TEST(staged_copy_of_a_failed_set_is_not_stored),
         CONTRACT_TEST(set_of_a_staged_copy_of_the_same_bytes_is_unchanged),
+        CONTRACT_TEST(set_of_a_staged_copy_may_keep_the_deadline),
         CONTRACT_TEST(staged_copy_may_be_released_unused),
     };
     return cmocka_run_group_tests_name("commands", tests, NULL, NULL);

@@ -53,7 +53,7 @@ enum {
 /* The row's write, with the current revision between wrong ones, or with wrong ones only. */
 static struct call call_of(const struct row *row, const uint64_t revisions[3])
 {
-    struct call call = {0};
+    struct call call;
     if (row->op == KV_OP_SET)
         call = call_set(KEY, TWO);
     else if (row->op == KV_OP_DELETE)
@@ -146,6 +146,62 @@ static void failed_condition_keeps_the_deadline(void **state)
     assert_missing(fixture, KEY);
 }
 
+enum {
+    N_WRITES = 3
+};
+
+/* The i-th kind of write. */
+static struct call write_of(size_t i)
+{
+    return i == 0 ? call_set(KEY, TWO) : i == 1 ? call_delete(KEY) : call_touch(KEY, KV_NEVER);
+}
+
+static void deadline_condition_holds_for_the_deadline_of_the_key(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t deadlines_ms[] = {START_MS + 10000, KV_NEVER};
+    for (size_t i = 0; i < 2 * N_WRITES; i++) {
+        int64_t there_ms = deadlines_ms[i % 2], other_ms = deadlines_ms[1 - i % 2];
+        uint64_t revision = put_until(fixture, KEY, ONE, there_ms);
+        struct call call = run(fixture, with_deadline(write_of(i / 2), other_ms));
+        assert_int_equal(call.cmd.status, KV_CONDITION);
+        assert_int_equal(call.cmd.revision, revision);
+        assert_status(fixture, with_deadline(write_of(i / 2), START_MS + 11000), KV_CONDITION);
+        assert_holds(fixture, KEY, ONE);
+        assert_status(fixture, with_deadline(write_of(i / 2), there_ms), KV_OK);
+        run(fixture, call_delete(KEY));
+    }
+}
+
+static void deadline_condition_fails_for_a_missing_key(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < N_WRITES; i++)
+        assert_status(fixture, with_deadline(write_of(i), KV_NEVER), KV_CONDITION);
+    for (size_t i = 0; i < N_WRITES; i++) {
+        int64_t deadline_ms = now(fixture) + 1;
+        put_until(fixture, KEY, ONE, deadline_ms);
+        advance(fixture, 1);
+        assert_status(fixture, with_deadline(write_of(i), deadline_ms), KV_CONDITION);
+        assert_missing(fixture, KEY);
+    }
+}
+
+static void deadline_condition_fails_after_a_touch(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t revision = put_until(fixture, KEY, ONE, START_MS + 10000);
+    assert_status(fixture, call_touch(KEY, START_MS + 20000), KV_OK);
+    for (size_t i = 0; i < N_WRITES; i++) {
+        struct call call = with_revisions(write_of(i), &revision, 1);
+        assert_status(fixture, with_deadline(call, START_MS + 10000), KV_CONDITION);
+    }
+    advance(fixture, 19999);
+    assert_holds(fixture, KEY, ONE);
+    advance(fixture, 1);
+    assert_missing(fixture, KEY);
+}
+
 static void any_of_several_revisions_matches(void **state)
 {
     struct fixture *fixture = *state;
@@ -184,6 +240,9 @@ int run_condition_tests(void)
         CONTRACT_TEST(every_condition_treats_an_expired_key_as_missing),
         CONTRACT_TEST(condition_is_evaluated_before_the_bytes_are_compared),
         CONTRACT_TEST(failed_condition_keeps_the_deadline),
+        CONTRACT_TEST(deadline_condition_holds_for_the_deadline_of_the_key),
+        CONTRACT_TEST(deadline_condition_fails_for_a_missing_key),
+        CONTRACT_TEST(deadline_condition_fails_after_a_touch),
         CONTRACT_TEST(any_of_several_revisions_matches),
         CONTRACT_TEST(revision_condition_holds_after_an_unchanged_set),
         CONTRACT_TEST(revision_from_before_a_delete_does_not_match),

@@ -556,6 +556,19 @@ struct call with_revisions(struct call call, const uint64_t *revisions, size_t n
     return call;
 }
 
+struct call with_deadline(struct call call, int64_t if_deadline_ms)
+{
+    call.cmd.cond |= KV_COND_DEADLINE;
+    call.cmd.if_deadline_ms = if_deadline_ms;
+    return call;
+}
+
+struct call keeping_deadline(struct call call)
+{
+    call.cmd.keeps_deadline = true;
+    return call;
+}
+
 /* ---- running them ---- */
 
 static bool may_end_so(enum kv_op op, enum kv_status status)

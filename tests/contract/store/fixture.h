@@ -145,6 +145,8 @@ struct call call_update(struct kv_slice key, kv_update_fn compute, void *context
 struct call with_cond(struct call call, uint32_t cond);
 /* `revisions` are borrowed. */
 struct call with_revisions(struct call call, const uint64_t *revisions, size_t n);
+struct call with_deadline(struct call call, int64_t if_deadline_ms);
+struct call keeping_deadline(struct call call);
 
 /* ---- running them ---- */
 

@@ -112,6 +112,9 @@ static struct call draw_write(struct worker *worker, struct watch *watch)
     case 6:
     case 7:
         return draw_update(worker, watch);
+    case 5:
+        return keeping_deadline(
+            call_set_until(key, values[draw(worker, VALUES)], draw_deadline(worker)));
     default:
         return call_set_until(key, values[draw(worker, VALUES)], draw_deadline(worker));
     }

@@ -120,6 +120,9 @@ static void draw_condition(struct trial *trial, size_t i)
     if (draw(trial, 2) == 0)
         return;
     *call = with_cond(*call, (uint32_t)draw(trial, 8));
+    int64_t deadline_ms = trial->model.keys[trial->key_of[i]].deadline_ms;
+    if (draw(trial, 4) == 0)
+        *call = with_deadline(*call, draw(trial, 4) == 0 ? draw_deadline(trial) : deadline_ms);
     if ((call->cmd.cond & KV_COND_REVISION) == 0)
         return;
     for (size_t j = 0; j < REVISIONS; j++)
@@ -145,6 +148,8 @@ static void draw_call(struct trial *trial, size_t i)
         trial->calls[i] = draw_update(trial, key);
     else
         trial->calls[i] = call_set_until(keys[key], values[value], draw_deadline(trial));
+    if (kind == 7)
+        trial->calls[i] = keeping_deadline(trial->calls[i]);
     draw_condition(trial, i);
 }
 
@@ -236,7 +241,7 @@ static void follow_write(struct trial *trial, size_t i)
     struct state *state = &trial->model.keys[trial->key_of[i]];
     if (state->is_there && !is_visible(state, now(trial->fixture)))
         follow_expiry(trial, trial->key_of[i]);
-    if (!kv_cmd_holds(&call->cmd, state->is_there, state->revision))
+    if (!kv_cmd_holds_until(&call->cmd, state->is_there, state->revision, state->deadline_ms))
         expect(call, KV_CONDITION, state->is_there ? state->revision : 0);
     else if (call->cmd.op == KV_OP_SET)
         follow_set(trial, i, state, trial->value_of[i]);

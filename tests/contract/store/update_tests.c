@@ -47,12 +47,6 @@ static struct call update_until(struct plan *plan, int64_t deadline_ms)
     return call;
 }
 
-static struct call keeping_deadline(struct call call)
-{
-    call.cmd.keeps_deadline = true;
-    return call;
-}
-
 static struct call with_most(struct call call, size_t most_bytes)
 {
     call.cmd.most_bytes = most_bytes;

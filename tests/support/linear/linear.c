@@ -77,6 +77,7 @@ static bool take_revision(const struct linear_op *op, struct linear_state *state
 static bool step_set(const struct linear_op *op, struct linear_state *state)
 {
     bool is_same = state->is_there && state->value == op->value;
+    bool keeps_deadline = state->is_there && op->keeps_deadline;
     if (op->status == KV_UNCHANGED && (!is_same || !is_revision(op->revision, state->revision)))
         return false;
     if (op->status == KV_OK) {
@@ -86,25 +87,18 @@ static bool step_set(const struct linear_op *op, struct linear_state *state)
         state->value = op->value;
         state->revision = op->revision;
     }
-    state->earliest_deadline_ms = op->earliest_deadline_ms;
-    state->latest_deadline_ms = op->latest_deadline_ms;
+    if (!keeps_deadline) {
+        state->earliest_deadline_ms = op->earliest_deadline_ms;
+        state->latest_deadline_ms = op->latest_deadline_ms;
+    }
     return op->status == KV_OK || op->status == KV_UNCHANGED;
 }
 
 static bool step_update(const struct linear_op *op, struct linear_state *state)
 {
-    struct linear_state before = *state;
     if (op->seen_value != (state->is_there ? state->value : 0))
         return false;
-    if (op->status == KV_DECLINED)
-        return true;
-    if (!step_set(op, state))
-        return false;
-    if (before.is_there && op->keeps_deadline) {
-        state->earliest_deadline_ms = before.earliest_deadline_ms;
-        state->latest_deadline_ms = before.latest_deadline_ms;
-    }
-    return true;
+    return op->status == KV_DECLINED || step_set(op, state);
 }
 
 static bool step_delete(const struct linear_op *op, struct linear_state *state)
@@ -158,6 +152,23 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A SET that keeps the deadline may have found the key expired; then it gives the key its own. The
+ * outcome is the same. */
+static void doubt_deadline(const struct linear_op *op, const struct linear_state *before,
+                           struct linear_state *state)
+{
+    bool is_certain = op->op != KV_OP_SET || !op->keeps_deadline || op->status != KV_OK;
+    if (is_certain || !before->is_there || before->earliest_deadline_ms > op->returned_ms)
+        return;
+    state->earliest_deadline_ms = earlier(state->earliest_deadline_ms, op->earliest_deadline_ms);
+    state->latest_deadline_ms = later(state->latest_deadline_ms, op->latest_deadline_ms);
+}
+
 /* Tries the case that the key has not expired first: it rules out less. */
 static bool step(const struct linear_op *op, const struct linear_state *before,
                  struct linear_state *ret)
@@ -167,8 +178,10 @@ static bool step(const struct linear_op *op, const struct linear_state *before,
         return false;
     *ret = *before;
     ret->time_ms = time_ms;
-    if ((!before->is_there || time_ms < before->latest_deadline_ms) && step_now(op, ret))
+    if ((!before->is_there || time_ms < before->latest_deadline_ms) && step_now(op, ret)) {
+        doubt_deadline(op, before, ret);
         return true;
+    }
     if (!before->is_there || before->earliest_deadline_ms > op->returned_ms)
         return false;
     *ret = *before;

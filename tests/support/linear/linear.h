@@ -32,7 +32,7 @@ struct linear_op {
     uint64_t value; /* SET, UPDATE: a number that stands for the bytes; 0: none */
     /* SET, TOUCH, UPDATE: the range that contains the deadline; KV_NEVER twice: no deadline. */
     int64_t earliest_deadline_ms, latest_deadline_ms;
-    bool keeps_deadline; /* UPDATE */
+    bool keeps_deadline; /* SET, UPDATE: of a key that exists */
 
     enum kv_status status;
     uint64_t revision;   /* or LINEAR_NOT_TOLD */

@@ -170,7 +170,8 @@ class Guarded:
 
 class Proxy:
     """Passes on what a server and Redis send each other, over a socket of its own. Changes come over the connection that
-    has subscribed to them; hold() keeps back what Redis sends over that one. cut() closes all connections, and refuses
+    has subscribed to them; hold() keeps back what Redis sends over that one. catch() keeps back the next request that
+    calls this function, and all behind it on its connection, until let_go(). cut() closes all connections, and refuses
     new ones until mend()."""
 
     def __init__(self, redis_path):
@@ -179,6 +180,7 @@ class Proxy:
         self.may_pass = threading.Event()
         self.may_pass.set()
         self.is_cut, self.connections = False, []
+        self.wanted, self.has_caught, self.may_ask = None, threading.Event(), threading.Event()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen()
@@ -187,8 +189,17 @@ class Proxy:
     def hold(self):
         self.may_pass.clear()
 
+    def catch(self, function):
+        self.has_caught.clear()
+        self.may_ask.clear()
+        self.wanted = function.encode()
+
+    def wait_for_catch(self):
+        assert self.has_caught.wait(PATIENCE_S), "there is no such request"
+
     def let_go(self):
         self.may_pass.set()
+        self.may_ask.set()
 
     def cut(self):
         self.is_cut = True
@@ -223,6 +234,10 @@ class Proxy:
             while sent := source.recv(1 << 20):
                 if not is_of_redis and b"SSUBSCRIBE" in sent:
                     has_subscribed.set()
+                if not is_of_redis and self.wanted is not None and self.wanted in sent:
+                    self.wanted = None
+                    self.has_caught.set()
+                    self.may_ask.wait()
                 if is_of_redis and has_subscribed.is_set():
                     self.may_pass.wait()
                 sink.sendall(sent)

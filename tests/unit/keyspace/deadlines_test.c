@@ -121,6 +121,39 @@ static void renewed_key_exists_until_its_ttl_has_passed(void **state)
     expect_read("k", "g 1");
 }
 
+/* The key is touched between the read and the write of the renewed deadline. */
+static void ttl_that_is_set_during_a_renewal_stays(void **state)
+{
+    static const struct kv_ttl_ops ops = {
+        .size = sizeof(ops), .on_write = pass_on, .on_read = renew};
+    struct kv_ttl_link renewing = {.ops = &ops, .renews = true};
+    (void)state;
+    rig.ttl_chain = &renewing;
+    rig.n_ttl_chain = 1;
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "s", "k", "1", TTL_MS);
+    rig_turn(&rig);
+    clock_shows(RIG_START_MS + 2, 0);
+    rig.gate_is_shut = true;
+    rig_get(&rig, NULL, "g", "k");
+    rig_turn(&rig);
+    rig_execute(&rig, 0);
+    struct kv_command *touch = rig_command(&rig, NULL, "t", KV_COMMAND_UPDATE, "k");
+    touch->ttl_is_given = true;
+    touch->ttl_ms = 100;
+    rig_send(NULL, touch);
+    rig_turn(&rig);
+    rig_execute(&rig, 1);
+    rig_complete(&rig, 1);
+    rig.gate_is_shut = false;
+    rig_complete(&rig, 0);
+    rig_turn(&rig);
+    assert_non_null(strstr(rig.log, "g 1"));
+    clock_shows(RIG_START_MS + 101, 0);
+    rig.log[0] = '\0';
+    expect_read("k", "g 1");
+}
+
 static void remaining_ttl_never_exceeds_the_ttl_or_the_time_until_the_deadline(void **state)
 {
     (void)state;
@@ -155,6 +188,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(renewed_key_exists_until_its_ttl_has_passed, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(ttl_that_is_set_during_a_renewal_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             remaining_ttl_never_exceeds_the_ttl_or_the_time_until_the_deadline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(remaining_ttl_is_never_rounded_to_no_expiry, set_up,

@@ -448,12 +448,18 @@ static void an_update_fails_if_the_key_is_always_written_first(void **state)
 
 /* ---- touching ---- */
 
-static void touch(const char *name, const char *key, int64_t ttl_ms)
+static void touch_as(uint16_t depth, const char *name, const char *key, int64_t ttl_ms)
 {
     struct kv_command *command = rig_command(&rig, NULL, name, KV_COMMAND_UPDATE, key);
     command->ttl_is_given = true;
     command->ttl_ms = ttl_ms;
+    command->depth = depth;
     rig_send(NULL, command);
+}
+
+static void touch(const char *name, const char *key, int64_t ttl_ms)
+{
+    touch_as(0, name, key, ttl_ms);
 }
 
 static void a_touch_sets_only_the_ttl(void **state)
@@ -467,6 +473,61 @@ static void a_touch_sets_only_the_ttl(void **state)
     rig.log[0] = '\0';
     rig_get(&rig, NULL, "c", "k");
     expect("c 1");
+    expect_gone_after("k", 1000);
+}
+
+/* The key is touched while an interceptor holds the result. */
+static void a_ttl_that_is_set_while_the_result_is_held_stays(void **state)
+{
+    (void)state;
+    open_intercepted(&interceptor);
+    struct kv_command *set = rig_command(&rig, NULL, "s", KV_COMMAND_SET, "suspended");
+    set->value = KV_SLICE("1");
+    set->ttl_ms = 50;
+    set->depth = 1;
+    rig_send(NULL, set);
+    expect("s ok");
+    update(NULL, "a", "suspended");
+    wait_until_suspended(1);
+    touch_as(1, "t", "suspended", 1000);
+    for (int i = 0; i < RIG_PATIENCE && strstr(rig.log, "t ") == NULL; i++)
+        rig_turn(&rig);
+    kv_command_resume(suspended, KV_PASS);
+    expect("sees 2; t unchanged; a 2");
+    expect_gone_after("suspended", 1000);
+}
+
+/* As at the end of a lease; the key is touched behind the first look at it. */
+static int delete_at_deadline(struct kv_command *command, const struct kv_item *old,
+                              struct kv_buffer *out)
+{
+    (void)out;
+    if (old->deadline_ms != command->update->number)
+        return KV_CONDITION;
+    if (n_seen++ == 0)
+        touch("t", "k", 1000);
+    return KV_OK;
+}
+
+static void a_delete_of_the_servers_own_leaves_a_key_that_was_touched(void **state)
+{
+    (void)state;
+    if (is_at_once)
+        skip(); /* nothing comes between the look and the delete */
+    n_seen = 0;
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "s", "k", "1", 50);
+    expect("s ok");
+    struct kv_command *command = make_update(NULL, "a", "k");
+    command->update->compute = delete_at_deadline;
+    command->update->number = RIG_START_MS + 50;
+    command->update->is_own = true;
+    command->update->is_quick = true;
+    command->update->deletes = true;
+    rig_send(NULL, command);
+    rig_settle(&rig);
+    assert_non_null(strstr(rig.log, "a condition"));
+    assert_int_equal(n_seen, 1);
     expect_gone_after("k", 1000);
 }
 
@@ -622,6 +683,8 @@ int main(int argc, char **argv)
         UPDATE_TEST(an_outdated_result_is_computed_and_intercepted_again),
         UPDATE_TEST(an_update_fails_if_the_key_is_always_written_first),
         UPDATE_TEST(a_touch_sets_only_the_ttl),
+        UPDATE_TEST(a_ttl_that_is_set_while_the_result_is_held_stays),
+        UPDATE_TEST(a_delete_of_the_servers_own_leaves_a_key_that_was_touched),
         UPDATE_TEST(a_touch_of_a_missing_key_is_missing),
         UPDATE_TEST(interceptors_see_a_touch_as_a_set),
         UPDATE_TEST(an_update_bypasses_interceptors_that_do_not_cover_its_key),

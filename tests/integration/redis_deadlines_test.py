@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""KvServers on one Redis that set the deadline of a key while another one, which has read the key, is about to write it.
+Prints TAP.
+"""
+import json
+import os
+import sys
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from redis_cluster_test import WebSocket  # pylint: disable=wrong-import-position
+from redis_servers import Proxy, Redis, require_redis  # pylint: disable=wrong-import-position
+from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
+
+HOUR_MS = 3_600_000
+LEASE_MS = 5000  # the shortest that there is
+SLACK_MS = 120_000  # the machine may be busy
+MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
+
+
+def patch(server, key, body, headers=None):
+    return server.request("PATCH", "/storage/" + key, json.dumps(body), headers)
+
+
+def ttl_of(server, key):
+    """In milliseconds; None: it has none."""
+    status, headers, _ = server.request("GET", "/storage/" + key)
+    expect(status, 200)
+    text = headers.get("kv-ttl")
+    return None if text is None else int(text)
+
+
+def expect_ttl(server, key, ttl_ms):
+    got = ttl_of(server, key)
+    assert (got is None if ttl_ms == 0 else got is not None and ttl_ms - SLACK_MS < got <= ttl_ms), \
+        f"expected a TTL of {ttl_ms} ms, got {got}"
+
+
+class Tests:
+    def __init__(self):
+        self.redis = Redis()
+        self.proxy = Proxy(self.redis.socket)
+        self.slow = self.server(self.proxy.path)  # its writes can be kept back
+        self.other = self.server(self.redis.socket)
+
+    def server(self, path, lines=""):
+        return Server(lines, store="redis", options=f"unix: {path}, timeout: 20s")
+
+    def between(self, key, ttl_ms, function, request):
+        """Makes a request of the slow server that reads the key and then calls the function, and sets another TTL in
+        between. Returns: the request's result."""
+        results = []
+        self.proxy.catch(function)
+        thread = threading.Thread(target=lambda: results.append(request()))
+        thread.start()
+        try:
+            self.proxy.wait_for_catch()
+            expect(patch(self.other, key, {"ttl": ttl_ms})[0], 202)
+        finally:
+            self.proxy.let_go()
+        thread.join(PATIENCE_S)
+        return results[0]
+
+    def updates_keep_a_new_ttl(self):
+        values = {"increment": ({"increment": 2}, None, 1, 3), "merge": ({"b": 2}, MERGE_PATCH, {"a": 1}, {"a": 1, "b": 2}),
+                  "no change": ({"increment": 0}, None, 1, 1)}
+        for name, (body, headers, value, result) in values.items():
+            for before_ms, after_ms in ((HOUR_MS, 3 * HOUR_MS), (HOUR_MS, 0), (0, HOUR_MS)):
+                key = f"{name.split()[0]}/{before_ms}/{after_ms}"
+                expect(put(self.other, key, value, ttl=before_ms)[0], 202)
+                status, _, answer = self.between(key, after_ms, "kv1_set",
+                                                 lambda key=key: patch(self.slow, key, body, headers))
+                expect((status, json.loads(answer)["value"]), (200, result))
+                for server in (self.slow, self.other):
+                    expect(get(server, key), result)
+                    expect_ttl(server, key, after_ms)
+
+    def update_ends_with_a_new_ttl(self):
+        """The TTL that is set between the two is over before the one that was read."""
+        feed = Feed(self.slow, "short/")
+        expect(put(self.other, "short/1", 1, ttl=HOUR_MS)[0], 202)
+        status = self.between("short/1", 1000, "kv1_set", lambda: patch(self.slow, "short/1", {"increment": 1}))[0]
+        expect(status, 200)
+        feed.wait_for("short/1", 2)
+        feed.wait_for("short/1", None)
+        expect(get(self.other, "short/1"), 204)
+
+    def lease(self, key):
+        peer = WebSocket(self.slow)
+        peer.send({"type": "set", "payload": {"key": key, "value": 1, "ttl": LEASE_MS, "while_connected": True}},
+                  {"type": "get", "payload": {"key": key}})
+        peer.wait_for('"value":1')
+        return peer
+
+    def lease_leaves_a_key_that_was_touched(self):
+        """At its end, between the look at the key and the delete."""
+        peer = self.lease("left")
+        self.between("left", HOUR_MS, "kv1_delete", peer.socket.close)
+        expect(put(self.slow, "behind", 1)[0], 202)
+        for server in (self.slow, self.other):
+            expect_ttl(server, "left", HOUR_MS)
+
+    def lease_that_was_not_touched_ends(self):
+        peer = self.lease("deleted")
+        peer.socket.close()
+        feed = Feed(self.other, "deleted")
+        wait_for(lambda: get(self.other, "deleted") == 204, "the key stays")
+        feed.wait_for("deleted", None)
+
+    def lease_is_not_renewed_when_its_key_was_touched(self):
+        """A third of the TTL after the lease has begun, between the look at the key and the write."""
+        peer = self.lease("renewed")
+        self.between("renewed", HOUR_MS, "kv1_set", lambda: self.proxy.may_ask.wait(PATIENCE_S))
+        expect(put(self.slow, "behind", 2)[0], 202)
+        expect_ttl(self.other, "renewed", HOUR_MS)
+        peer.socket.close()
+        expect(put(self.slow, "behind", 3)[0], 202)
+        expect_ttl(self.other, "renewed", HOUR_MS)
+
+    def read_renews_no_key_that_was_touched(self):
+        """By a policy, between the read and the write of the deadline."""
+        server = self.server(self.proxy.path, "ttl: [{module: sliding, options: {ttl: 1h, step: 1s}}]\n")
+        before, self.slow = self.slow, server
+        try:
+            expect(put(self.other, "read", 1, ttl=HOUR_MS // 2)[0], 202)
+            expect(self.between("read", 3 * HOUR_MS, "kv1_touch", lambda: get(server, "read")), 1)
+            expect(put(server, "behind", 4)[0], 202)
+            expect_ttl(self.other, "read", 3 * HOUR_MS)
+            expect(put(self.other, "read", 1, ttl=HOUR_MS // 2)[0], 202)
+            expect(get(server, "read"), 1)
+            wait_for(lambda: ttl_of(self.other, "read") > HOUR_MS // 2, "a read renews nothing")
+        finally:
+            self.slow = before
+            server.end()
+
+    def end(self):
+        self.slow.end()
+        self.other.end()
+        self.proxy.end()
+        self.redis.end()
+
+
+def main():
+    require_redis()
+    report, tests = Report(), Tests()
+    for name, test in (
+            ("increments and merges keep a TTL that was set during them", tests.updates_keep_a_new_ttl),
+            ("also one that is soon over", tests.update_ends_with_a_new_ttl),
+            ("a lease that ends leaves a key that was touched meanwhile", tests.lease_leaves_a_key_that_was_touched),
+            ("and deletes one that was not", tests.lease_that_was_not_touched_ends),
+            ("a lease is not renewed when its key was touched meanwhile",
+             tests.lease_is_not_renewed_when_its_key_was_touched),
+            ("nor does a read renew a key that was touched meanwhile", tests.read_renews_no_key_that_was_touched)):
+        report.check(name, test)
+    tests.end()
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
