@@ -232,12 +232,13 @@ static void write_scan(const struct kv_store *store, const struct job *job, stru
 
 static void write_expire(struct kv_store *store, struct job *job, struct buffer *out)
 {
-    write_call(out, KV_SLICE("FCALL"), KV_SLICE("kv1_expire"), 5, 7);
+    write_call(out, KV_SLICE("FCALL"), KV_SLICE("kv1_expire"), 5, 8);
     write_keys(store, out, (struct kv_slice){0});
     write_common(store, job, out);
     request_number(out, job->max);
     request_word(out, name_slice(&store->names.record));
     request_number(out, store->n_parts);
+    write_after(store, 0, out);
     job->sent_at_ms = clock_now_ms(store);
 }
 

@@ -173,11 +173,11 @@ local function touch(keys, argv) -- ..., and the rest
   end)
 end
 
--- argv: { now, channel, length of the log, token, most, what a record's key begins with, step }. Takes the keys away
--- that are due, in one entry of the log. Answers { how many, the next deadline or 0, the last revision or 0 }.
+-- argv: { now, channel, length of the log, token, most, what a record's key begins with, step, after }. Takes the keys
+-- away that are due, in one entry of the log. Answers { how many, the next deadline or 0, the last revision or 0 }.
 local function expire(keys, argv)
   local us, ms = clock(argv[1])
-  local common = {argv[2], argv[3], argv[4], tonumber(argv[7] or 1)}
+  local common = {argv[2], argv[3], argv[4], tonumber(argv[7] or 1), tonumber(argv[8] or 0)}
   local due = redis.call('ZRANGEBYSCORE', keys[4], '-inf', ms, 'LIMIT', 0, argv[5])
   local names, records, events, old = {}, {}, {}, {}
   for _, name in ipairs(due) do
@@ -192,7 +192,7 @@ local function expire(keys, argv)
   local prev = 0
   if #names > 0 then
     local revision
-    revision, prev = take_revisions(keys[2], us, #names, common[4], 0)
+    revision, prev = take_revisions(keys[2], us, #names, common[4], common[5])
     redis.call('DEL', unpack(records))
     redis.call('ZREM', keys[5], unpack(names))
     for i, name in ipairs(names) do
