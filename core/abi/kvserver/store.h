@@ -116,7 +116,7 @@ enum kv_cond {
     KV_COND_ABSENT = 1u << 0,   /* the key does not exist */
     KV_COND_PRESENT = 1u << 1,  /* the key exists */
     KV_COND_REVISION = 1u << 2, /* the key exists, and its revision is one of `if_revisions` */
-    KV_COND_DEADLINE = 1u << 3, /* since 1.7. The key exists, and its deadline is `if_deadline_ms`;
+    KV_COND_DEADLINE = 1u << 3, /* since 1.8. The key exists, and its deadline is `if_deadline_ms`;
                                    a store whose deadlines follow another clock allows for an error
                                    of a few milliseconds. An older store ignores it */
 };
@@ -178,7 +178,7 @@ struct kv_cmd {
                           no limit. UPDATE: if the old value is longer, nothing is done, and the
                           command ends with KV_LONGER; 0: no limit */
     kv_update_fn compute; /* UPDATE */
-    bool keeps_deadline;  /* UPDATE, since 1.7 also SET, of a key that exists: its deadline stays,
+    bool keeps_deadline;  /* UPDATE, since 1.8 also SET, of a key that exists: its deadline stays,
                              and `deadline_ms` applies only to a key that the command creates. An
                              older store sets the `deadline_ms` of such a SET, which is therefore
                              the deadline that the host has read */
@@ -188,7 +188,7 @@ struct kv_cmd {
     uint16_t mark; /* SET, DELETE, UPDATE, with KV_STORE_SHOWS: kept with the change, and passed to
                       host->show() with it; not passed with the expiry of a due key that the command
                       commits */
-    /* in, since 1.7 */
+    /* in, since 1.8 */
     int64_t if_deadline_ms; /* KV_COND_DEADLINE: KV_NEVER, or a time of host->now_ms() */
 };
 
@@ -207,7 +207,7 @@ static inline bool kv_cmd_holds(const struct kv_cmd *cmd, bool is_there, uint64_
     return false;
 }
 
-/* Since 1.7. The same for the whole condition. */
+/* Since 1.8. The same for the whole condition. */
 static inline bool kv_cmd_holds_until(const struct kv_cmd *cmd, bool is_there, uint64_t revision,
                                       int64_t deadline_ms)
 {
