@@ -118,7 +118,8 @@ static struct kv_slice make_event(char *bytes, enum event_op op, uint64_t revisi
     event_write_number(bytes + 50, event_token_number(MARK, node, 1));
     bytes[61] = 1;
     bytes[65] = is_set ? 1 : 0;
-    memcpy(bytes + HEAD, "k1", 2);
+    bytes[HEAD] = 'k';
+    bytes[HEAD + 1] = '1';
     return (struct kv_slice){bytes, HEAD + 1 + (is_set ? 1 : 0)};
 }
 
