@@ -259,7 +259,8 @@ class Cluster:
                  more=lambda i: None):
         self.n_masters, self.n_replicas = n_masters, n_replicas
         self.nodes = [Redis("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms),
-                            "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0",
+                            "--cluster-require-full-coverage", "no", "--cluster-migration-barrier", str(n_replicas),
+                            "--repl-diskless-sync-delay", "0",
                             "--cluster-port", str(free_port()), *arguments, has_port=has_port, more=more(i))
                       for i in range(n_masters * (1 + n_replicas))]
         subprocess.run([CLI, *cli, "--cluster", "create",
