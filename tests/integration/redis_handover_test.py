@@ -2,12 +2,14 @@
 """Hooks and sinks of several KvServers whose Redis fails over meanwhile, and expiries whose server is killed or stopped.
 Prints TAP.
 """
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,6 +23,7 @@ from redis_servers import CLI, Cluster, Redis, require_redis  # pylint: disable=
 from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
 
 N_WRITES = 30  # of a writer to a key
+N_REPEATED = 8
 HOOKED = "load/0"  # a script may log a hundred lines a second
 N_BACKGROUND, N_DUE = 20_000, 2_000
 AT_ONCE = 1000
@@ -40,6 +43,14 @@ OBSERVERS = ("sinks: [{module: file, options: {path: '%folder/out'}, prefixes: [
              f"scripts: [{{file: hook.lua, prefixes: ['{HOOKED}']}}]\n")
 
 
+started = []  # what a failed test leaves is killed in the end
+
+
+def start(more, options, files=None):
+    started.append(Server(more, files=files, store="redis", options=options))
+    return started[-1]
+
+
 class Pair:
     """A master and its replica, which can be promoted to the master's port."""
 
@@ -51,8 +62,14 @@ class Pair:
     def options(self):
         return f"port: {self.master.port}"
 
+    def cut(self):
+        """The replica hears nothing of its master any more."""
+        self.replica.stop()
+        self.master.ask("CLIENT KILL TYPE replica")
+
     def fail_over(self):
         self.master.kill()
+        self.replica.go_on()
         self.replica.ask("REPLICAOF NO ONE")
         self.replica.ask(f"CONFIG SET port {self.master.port}")
         self.replica.port = self.master.port
@@ -76,6 +93,43 @@ class Masters(Cluster):
         victim.kill()
         self.wait_for_masters()
         victim.start()
+
+
+class Receiver:
+    """Of a webhook: keeps each event, and answers while it may."""
+
+    def __init__(self):
+        receiver = self
+        self.events, self.may_answer = [], threading.Event()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):  # pylint: disable=invalid-name
+                event = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                receiver.may_answer.wait()
+                receiver.events.append(event)
+                try:
+                    self.send_response(200)
+                    self.end_headers()
+                except OSError:  # the server is dead
+                    pass
+
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def sink(self):
+        return f"sinks: [{{module: webhook, options: {{url: 'http://127.0.0.1:{self.server.server_port}'}}}}]\n"
+
+    def end(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def has_all_in_order(values, n):
+    """Whether each is there; behind a repetition, they go on from there."""
+    return set(values) == set(range(n)) and values[0] == 0 and all(b <= a + 1 for a, b in zip(values, values[1:]))
 
 
 # ---- hooks and sinks ----
@@ -106,8 +160,8 @@ def check_seen(name, facts):
 
 def failover_under_load(place):
     """With `ack: replicas`."""
-    servers = [Server(OBSERVERS, files={"hook.lua": SEEN}, store="redis",
-                      options=f"{place.options()}, timeout: 15s, lease: 1s, ack: replicas") for _ in range(2)]
+    servers = [start(OBSERVERS, f"{place.options()}, timeout: 15s, lease: 1s, ack: replicas", {"hook.lua": SEEN})
+               for _ in range(2)]
     load = Load(servers, "load/", N_WRITES)
     load.wait_for_part(0.3)
     place.fail_over()
@@ -124,6 +178,42 @@ def failover_under_load(place):
         server.end()
 
 
+def failover_without_the_cursor(place):
+    """The replica has the changes, but not how far sinks have taken them; and the server that knows it is dead."""
+    receiver = Receiver()
+    options = f"{place.options()}, timeout: 5s, lease: 1s"
+    holder = start(receiver.sink(), options)
+    wait_for(lambda: n_leases(holder) == 1, "nobody has the lease")
+    other = start(receiver.sink(), options)
+    for i in range(N_REPEATED):
+        expect(put(other, "load/repeated", i)[0], 202)
+
+    def cursor():
+        return int(place.master.ask("HGET kv{0}o cursor").split("\r\n")[1])
+
+    def newest():
+        return int(place.master.ask("GET kv{0}m").split("\r\n")[1])
+    wait_for(lambda: place.replica.ask("GET kv{0}m") == place.master.ask("GET kv{0}m"), "the replica does not follow")
+    place.cut()
+    assert cursor() < newest()
+    receiver.may_answer.set()
+    wait_for(lambda: cursor() == newest(), "the cursor is not written")
+    expect([event["value"] for event in receiver.events], list(range(N_REPEATED)))
+    kill(holder)
+    place.fail_over()
+    wait_for(lambda: n_leases(other) == 1, "the other server does not take over")
+    expect(put(other, "load/repeated", N_REPEATED)[0], 202)
+    wait_for(lambda: receiver.events[-1]["value"] == N_REPEATED, "the sink does not go on")
+    values = [event["value"] for event in receiver.events]
+    assert has_all_in_order(values, N_REPEATED + 1), values
+    expect(values.count(N_REPEATED - 1), 2)
+    expect(len({(event["value"], event["id"]) for event in receiver.events}), N_REPEATED + 1)
+    print(f"#   {len(values) - N_REPEATED - 1} were seen again", flush=True)
+    for server in (holder, other):
+        server.end()
+    receiver.end()
+
+
 # ---- expiries ----
 
 class Expiries:
@@ -132,8 +222,8 @@ class Expiries:
     def __init__(self):
         self.redis = Redis()
         sink = "sinks: [{module: file, options: {path: '%folder/out'}}]\n"
-        self.servers = [Server(sink, store="redis", options=f"unix: {self.redis.socket}, timeout: 5s, lease: 1s")
-                        for _ in range(3)]
+        started.append(self.redis)
+        self.servers = [start(sink, f"unix: {self.redis.socket}, timeout: 5s, lease: 1s") for _ in range(3)]
         self.first, *self.others = self.servers
         wait_for(lambda: n_leases(self.first) == 1, "nobody has the lease")
         self.set("background/", N_BACKGROUND, lambda i: HOUR_MS)
@@ -216,6 +306,8 @@ def main():
     report = Report()
     for place_of, name, test in (
             (Pair, "hooks and sinks miss nothing when a replica is promoted under load", failover_under_load),
+            (Pair, "changes are seen again, and none is missed, where the replica lacks the latest cursor",
+             failover_without_the_cursor),
             (Masters, "hooks and sinks miss nothing when a master of a cluster is killed under load",
              failover_under_load)):
         if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
@@ -227,6 +319,9 @@ def main():
                        ("each end is told once, and soon, when that server stands still", first_one_stopped)):
         if not sys.argv[1:] or test.__name__ in sys.argv[1:]:
             report.check(name, test)
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
     return report.end()
 
 
