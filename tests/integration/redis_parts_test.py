@@ -62,6 +62,22 @@ def under_load(servers, prefix, fault, n_writers=N_WRITERS):
     return facts
 
 
+def older_library():
+    """As of version 9: lists lack the newest revision, and looks say nothing of other partitions."""
+    with open(LIBRARY, encoding="utf-8") as file:
+        text = file.read()
+    for pattern, other in ((r"^local VERSION = \d+$", "local VERSION = 9"), (r"^  if keys\[2\] then page\[3\].*\n", ""),
+                           (r"^  for i = 1, #argv, 2 do\n    local newest = (?s:.*?)\n  end\n", "")):
+        before, text = text, re.sub(pattern, other, text, flags=re.M)
+        assert text != before, pattern
+    return text
+
+
+def load_library(redis, text):
+    subprocess.run([CLI, "-s", redis.socket, "-x", "FUNCTION", "LOAD", "REPLACE"], input=text, check=True,
+                   capture_output=True, text=True)
+
+
 # ---- one kind of connection ----
 
 def fence_that_is_cut():
@@ -176,6 +192,24 @@ class Tests:
         facts = under_load(self.servers, "flush/", fault, 2 * N_WRITERS)
         expect(facts["unknown"], 0)
 
+    def functions_of_an_older_server(self):
+        """At one master after the other: writes go on with them, and a list loads the present ones again."""
+        self.fill("older/")
+
+        def fault(load):
+            for master in self.cluster.masters():
+                load_library(master, older_library())
+                load.wait_until_all_write(3)
+        facts = under_load(self.servers, "beside/", fault)
+        expect(facts["unknown"], 0)
+        for server in self.servers:
+            for master in self.cluster.masters():
+                load_library(master, older_library())
+            names = json.loads(server.request("GET", "/storage?limit=1000&prefix=older/")[2])["keys"]
+            expect(sorted(name["key"] for name in names), sorted(f"older/{i}" for i in range(N_KEYS)))
+            versions = [master.ask("FCALL_RO kv1_version 0") for master in self.cluster.masters()]
+            assert ":9\r\n" not in versions, versions
+
     def start_at_one_without_functions(self):
         master = self.cluster.masters()[2]
         self.fill("start/")
@@ -239,17 +273,12 @@ class Versions:
     def __init__(self):
         self.redis = Redis()
         self.servers = [start(f"unix: {self.redis.socket}, timeout: {TIMEOUT_S}s") for _ in range(2)]
-        with open(LIBRARY, encoding="utf-8") as file:
-            self.own = file.read()
-        older = re.sub(r"^local VERSION = \d+$", "local VERSION = 9", self.own, flags=re.M)
-        self.older = re.sub(r"^  if keys\[2\] then page\[3\].*\n", "", older, flags=re.M)
-        assert self.own != older != self.older
+        self.older = older_library()
         for i in range(3):
             expect(put(self.servers[0], f"version/{i}", i)[0], 202)
 
-    def call(self, *words, text=None):
-        return subprocess.run([CLI, "-s", self.redis.socket, *words], input=text, check=True, capture_output=True,
-                              text=True).stdout
+    def call(self, *words):
+        return subprocess.run([CLI, "-s", self.redis.socket, *words], check=True, capture_output=True, text=True).stdout
 
     def names(self, server, prefix):
         status, _, body = server.request("GET", "/storage?prefix=" + prefix)
@@ -260,7 +289,7 @@ class Versions:
         for prefix, expected in (("version/", [f"version/{i}" for i in range(3)]), ("none/", [])):
             for server in self.servers:
                 self.call("FUNCTION", "FLUSH")
-                expect(self.call("-x", "FUNCTION", "LOAD", "REPLACE", text=self.older).strip(), "kvserver1")
+                load_library(self.redis, self.older)
                 seen = []
 
                 def is_listed(server=server, prefix=prefix, expected=expected, seen=seen):
@@ -301,6 +330,7 @@ def main():
     tests = Tests()
     check("where the log of one master was trimmed, subscribers get the newest states", tests.log_that_is_trimmed_at_one)
     check("functions that are gone at one master are loaded again", tests.functions_that_are_gone_at_one)
+    check("writes and lists go on with the functions of an older server", tests.functions_of_an_older_server)
     check("a server starts where one master lacks the functions", tests.start_at_one_without_functions)
     check("where one master is full, only its keys are refused", tests.one_that_is_full)
     check("values around 64 KiB, and long ones, are whole", tests.lengths)
