@@ -244,6 +244,25 @@ class Tests:
         expect(self.epochs(), {after})
         server.end()
 
+    def full_masters(self):
+        """That Redis has no memory left does not keep a server from accepting a loss."""
+        self.flush()
+        self.write_keys().end()
+        master = self.places()[-1][0]
+        lost = self.keys_at(master)
+        expect(master.ask("FLUSHALL"), "+OK\r\n")
+        epoch, _ = self.accepted()
+        for each in self.cluster.masters():
+            expect(each.ask("CONFIG SET maxmemory 1"), "+OK\r\n")
+        try:
+            server = self.server(epoch)
+            expect(put(server, "key/0", "full")[0], 507)
+        finally:
+            for each in self.cluster.masters():
+                each.ask("CONFIG SET maxmemory 0")
+        self.check_what_is_left(server, lost)
+        server.end()
+
     def mixed_stores(self):
         """Keys that two stores have placed differently are never mixed."""
         epochs = ["0123456789abcdef" * 2, "f" * 32]
@@ -300,6 +319,7 @@ def main():
     report.check("clients cannot tell the partition of a key", tests.seed_of_a_new_store)
     report.check("a new store is completed after its maker's death", tests.store_that_was_being_made)
     report.check("an acceptance is completed after a server's death", tests.interrupted_acceptance)
+    report.check("a loss is accepted while Redis is full", tests.full_masters)
     report.check("the keys of two stores are not mixed", tests.mixed_stores)
     report.check("an export says which partitions are lost", tests.export_of_a_damaged_store)
     report.check("a single Redis whose revision is lost keeps its keys", tests.lost_revision_of_one_redis)

@@ -338,7 +338,7 @@ redis.register_function{function_name = 'kv1_delete', callback = delete, flags =
 redis.register_function('kv1_touch', touch)
 redis.register_function{function_name = 'kv1_expire', callback = expire, flags = {'allow-oom'}}
 redis.register_function('kv1_open', open)
-redis.register_function('kv1_adopt', adopt)
+redis.register_function{function_name = 'kv1_adopt', callback = adopt, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_lease', callback = lease, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_fence', callback = fence, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_get', callback = get, flags = {'no-writes'}}
