@@ -98,7 +98,6 @@ static void release_page(struct kv_log_read *read)
 {
     for (; read->n_taken > 0; read->n_taken--)
         release_entry(read->reads, &read->found[read->n_taken - 1]);
-    kv_item_release(read->reads->store, &read->fetched);
     read->n = 0;
 }
 
@@ -143,9 +142,7 @@ static void take_value(struct kv_command *get)
     struct kv_log_entry *last = &read->found[read->n_taken - 1];
     read->reads->n_deferred--;
     if (get->status == KV_OK && get->item.revision == last->revision) {
-        read->fetched = kv_command_take_item(get);
-        last->after = read->fetched;
-        last->after.ref = NULL;
+        last->after = kv_command_take_item(get);
     } else {
         release_entry(read->reads, last);
         read->n_taken--;
@@ -170,7 +167,8 @@ static void fetch_value(struct kv_log_read *read)
 static bool lacks_value(const struct kv_log_read *read)
 {
     const struct kv_log_entry *last = &read->found[read->n_taken - 1];
-    return read->n_taken != 0 && last->reason == KV_REASON_SET && last->after.revision == 0;
+    bool may_lack = read->n_taken != 0 && !read->reads->store_has_log;
+    return may_lack && last->reason == KV_REASON_SET && last->after.revision == 0;
 }
 
 static void take_page(struct kv_log_read *read)

@@ -42,10 +42,9 @@ struct kv_log_read {
     struct kv_slice subject; /* behind the struct */
     bool is_prefix;
     bool is_closed;
-    struct kv_link link;    /* among the readers that are ready, or done */
-    bool is_idle;           /* no page is requested, or being read */
-    uint32_t n_taken;       /* entries of the page to be released */
-    struct kv_item fetched; /* the item of its last entry, if the log had not kept the value */
+    struct kv_link link; /* among the readers that are ready, or done */
+    bool is_idle;        /* no page is requested, or being read */
+    uint32_t n_taken;    /* entries of the page to be released */
     struct kv_log_page page;
     struct kv_log_entry found[KV_LOG_PAGE];
 };

@@ -261,6 +261,35 @@ static void a_long_value_is_returned_only_as_the_newest_state(void **state)
     kv_log_reads_leave(reads());
 }
 
+static void keep_value(struct kv_log_read *read)
+{
+    struct kv_item *kept = read->owner;
+    assert_int_equal(read->n, 1);
+    *kept = kv_keyspace_share(rig.keyspace, &read->entries[0].after);
+    kv_log_read_close(read);
+}
+
+/* An event stream sends a long value without copying it, maybe after the page. */
+static void a_long_value_may_be_kept_beyond_its_page(void **state)
+{
+    (void)state;
+    char value[SIZE / 16 + 2];
+    memset(value, 'l', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    open_and_join();
+    told_store_tell(&rig, 101, "a", value);
+    struct kv_item kept = {0};
+    kv_log_read_next(kv_log_read_open(reads(), START, KV_SLICE("a"), false, &kept, keep_value),
+                     SIZE);
+    rig_turn(&rig);
+    assert_non_null(kept.ref);
+    told_store_tell(&rig, 102, "a", "short");
+    assert_int_equal(kept.value.len, sizeof(value) - 1);
+    assert_memory_equal(kept.value.bytes, value, sizeof(value) - 1);
+    kv_keyspace_release(rig.keyspace, &kept);
+    kv_log_reads_leave(reads());
+}
+
 static void long_logs_are_read_in_bounded_pages(void **state)
 {
     (void)state;
@@ -506,6 +535,7 @@ int main(void)
         TEST(old_changes_are_dropped_without_new_ones),
         TEST(the_log_continues_for_its_age_after_the_last_reader_left),
         TEST(a_long_value_is_returned_only_as_the_newest_state),
+        TEST(a_long_value_may_be_kept_beyond_its_page),
         TEST(long_logs_are_read_in_bounded_pages),
         TEST(a_page_ends_at_its_limit_of_bytes),
         TEST(a_reader_may_be_closed_while_it_waits_for_a_page),
