@@ -340,7 +340,7 @@ class Tests:
             for key in re.findall(r"kv\d+\{\d+\}s\r", node.ask(f"KEYS kv{self.n_stores}{{*}}s")):
                 node.ask("DEL", key.strip())
         next_one = self.server()
-        wait_for(lambda: metric(next_one, "kvserver_store_gaps_total") == 1, "the gap is not counted")
+        wait_for(lambda: metric(next_one, "kvserver_store_gaps_total") >= 1, "the gap is not counted")
         wait_for(lambda: all(each["behind"] == 0 for each in partitions(next_one)), "it stays behind")
         next_one.end_process()
         last = self.server()

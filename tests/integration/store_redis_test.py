@@ -254,15 +254,23 @@ class Tests:
 
     def trimmed_log(self):
         """What was not told and is no longer in the log: subscribers start again from what is there."""
-        feed = Feed(self.two, "gap")
-        expect(put(self.one, "gap", 1)[0], 202)
-        feed.wait_for("gap", 1)
-        redis("CLIENT KILL TYPE pubsub")
-        redis("FCALL kv1_set 5 kv{0}kgap kv{0}m kv{0}s kv{0}d kv{0}x '' nobody 100 0123456789abcdef 7 0 0 '' 2")
-        redis("DEL kv{0}s")
-        feed.wait_for("gap", 2)
-        expect(feed.n_resets, 1)
-        expect(get(self.one, "gap"), 2)
+        proxy = Proxy(SOCKET)
+        late = Server(store="redis", options=f"unix: {proxy.path}, timeout: 20s")
+        try:
+            feed = Feed(late, "gap")
+            expect(put(self.one, "gap", 1)[0], 202)
+            feed.wait_for("gap", 1)
+            proxy.cut()
+            expect(put(self.one, "gap", 2)[0], 202)
+            redis("DEL kv{0}s")
+            proxy.mend()
+            feed.wait_for("gap", 2)
+            expect(feed.n_resets, 1)
+            expect(get(late, "gap"), 2)
+        finally:
+            proxy.mend()
+            late.end()
+            proxy.end()
 
     def redis_that_hangs(self):
         redis("CLIENT PAUSE 4000 ALL")
