@@ -99,7 +99,8 @@ struct kv_principal *kv_access_renew(struct kv_access_loop *here, struct kv_prin
  * accepted, and a refusal is not final. */
 static inline bool kv_access_is_unsure(const struct kv_access_loop *here)
 {
-    return here->revocations != NULL && kv_revocations_are_lost(here->revocations);
+    return here->revocations != NULL && (!kv_revocations_are_known(here->revocations) ||
+                                         kv_revocations_are_lost(here->revocations));
 }
 
 /* The meter of an address, if addresses are metered. Owns: the caller, by kv_meter_put(). Returns:

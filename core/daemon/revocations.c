@@ -35,6 +35,7 @@ struct kv_revoking {
     bool is_reading; /* a page is under way, or will be asked for again */
     bool is_stale;   /* changes were missed during this reading */
     bool is_late;    /* connections have been closed as it took too long */
+    bool is_failing; /* a page could not be read since the beginning */
     struct kv_timer retry;
     struct kv_timer patience;
     sem_t done;
@@ -111,7 +112,24 @@ static void end_patience(struct kv_revoking *revoking)
     kv_timer_stop(loop_of(revoking), &revoking->patience);
     if (revoking->is_late)
         kv_log(KV_LOG_INFO, "server", "access.revoked: the revoked tokens are known again");
-    revoking->is_late = false;
+    revoking->is_late = revoking->is_failing = false;
+}
+
+static void start_patience(struct kv_revoking *revoking)
+{
+    kv_timer_start(loop_of(revoking), &revoking->patience,
+                   kv_loop_now_ms(loop_of(revoking)) + MOST_UNSURE_MS);
+}
+
+/* The keys are read again although no change is known to have been missed: then it shows only now
+ * that it is not known which tokens are revoked. */
+static void fail_reading(struct kv_revoking *revoking)
+{
+    if (!revoking->is_failing && !kv_revocations_are_lost(revoking->revocations))
+        start_patience(revoking);
+    revoking->is_failing = true;
+    kv_timer_start(loop_of(revoking), &revoking->retry,
+                   kv_loop_now_ms(loop_of(revoking)) + RETRY_MS);
 }
 
 /* Connections whose tokens were accepted before are closed: they may have been revoked. */
@@ -119,11 +137,12 @@ static void lose_patience(struct kv_timer *timer)
 {
     struct kv_revoking *revoking = KV_CONTAINER(timer, struct kv_revoking, patience);
     revoking->is_late = true;
-    kv_log(
-        KV_LOG_WARN, "server",
-        "access.revoked: changes were missed, and the keys cannot be read: no token of an issuer "
-        "is accepted until they have been read (%s)",
-        kv_command_status_text(revoking->status));
+    kv_revocations_lose(revoking->revocations);
+    kv_log(KV_LOG_WARN, "server",
+           "access.revoked: changes may have been missed, and the keys cannot be read: no token of "
+           "an issuer "
+           "is accepted until they have been read (%s)",
+           kv_command_status_text(revoking->status));
     tell(revoking);
 }
 
@@ -163,8 +182,7 @@ static void on_page(struct kv_command *command)
     else if (revoking->is_loading)
         end_loading(revoking);
     else if (command->status != KV_OK)
-        kv_timer_start(loop_of(revoking), &revoking->retry,
-                       kv_loop_now_ms(loop_of(revoking)) + RETRY_MS);
+        fail_reading(revoking);
     else if (revoking->is_stale)
         begin_reading(revoking);
     else
@@ -197,8 +215,7 @@ static void on_resync(struct kv_observer *observer)
     if (revoking->here == NULL)
         return; /* the server imports, and has not read them */
     if (!kv_revocations_are_lost(revoking->revocations))
-        kv_timer_start(loop_of(revoking), &revoking->patience,
-                       kv_loop_now_ms(loop_of(revoking)) + MOST_UNSURE_MS);
+        start_patience(revoking);
     kv_revocations_lose(revoking->revocations);
     revoking->is_stale = revoking->is_reading;
     if (!revoking->is_reading)

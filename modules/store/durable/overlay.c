@@ -211,22 +211,32 @@ static bool sort_fresh(struct overlay *overlay)
 
 /* ---- walks ---- */
 
-size_t overlay_copy(struct overlay *overlay, struct kv_slice from, struct kv_slice prefix,
-                    struct entry **entries, size_t most)
+/* Under the lock. */
+static void copy_keys(const struct list *sorted, struct kv_slice from, struct kv_slice prefix,
+                      struct overlay_keys *ret)
 {
-    struct list *sorted = &overlay->sorted;
-    size_t n = SIZE_MAX;
-    pthread_mutex_lock(&sorted->lock);
-    if (sort_fresh(overlay)) {
-        size_t at = count_before(sorted->entries, sorted->n, from, false);
-        for (n = 0; n <= most && at < sorted->n &&
-                    kv_slice_has_prefix(entry_key(sorted->entries[at]), prefix);
-             n++, at++)
-            if (n < most)
-                entries[n] = entry_ref(sorted->entries[at]);
+    size_t n_there = 0;
+    ret->n = 0;
+    ret->has_more = false;
+    for (size_t at = count_before(sorted->entries, sorted->n, from, false);
+         at < sorted->n && kv_slice_has_prefix(entry_key(sorted->entries[at]), prefix); at++) {
+        ret->has_more = ret->n == ret->most || n_there == ret->most_there;
+        if (ret->has_more)
+            return;
+        n_there += entry_is_there(sorted->entries[at]);
+        ret->entries[ret->n++] = entry_ref(sorted->entries[at]);
     }
-    pthread_mutex_unlock(&sorted->lock);
-    return n;
+}
+
+bool overlay_copy(struct overlay *overlay, struct kv_slice from, struct kv_slice prefix,
+                  struct overlay_keys *ret)
+{
+    pthread_mutex_lock(&overlay->sorted.lock);
+    bool is_sorted = sort_fresh(overlay);
+    if (is_sorted)
+        copy_keys(&overlay->sorted, from, prefix, ret);
+    pthread_mutex_unlock(&overlay->sorted.lock);
+    return is_sorted;
 }
 
 /* ---- life ---- */

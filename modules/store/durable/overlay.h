@@ -39,10 +39,17 @@ void overlay_applied(struct overlay *overlay, uint64_t sequence, int64_t keys);
 /* Returns: the number of keys minus the number in the engine. */
 int64_t overlay_more_keys(const struct overlay *overlay);
 
-/* Copies the first keys at or after `from` that begin with the prefix, at most `most`: entries with
- * these keys, in order, each with a reference. Returns: their number; most + 1 if there are more
- * than were copied; SIZE_MAX if memory runs out. */
-size_t overlay_copy(struct overlay *overlay, struct kv_slice from, struct kv_slice prefix,
-                    struct entry **entries, size_t most);
+struct overlay_keys {
+    struct entry **entries; /* room for `most`; in order, each with a reference */
+    size_t most;
+    size_t most_there; /* of them that are not deleted */
+    size_t n;          /* out */
+    bool has_more;     /* out: there are more than were copied */
+};
+
+/* Copies the first keys at or after `from` that begin with the prefix. Returns: false if memory
+ * runs out. */
+bool overlay_copy(struct overlay *overlay, struct kv_slice from, struct kv_slice prefix,
+                  struct overlay_keys *ret);
 
 #endif

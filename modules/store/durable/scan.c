@@ -41,24 +41,19 @@ static bool is_passed(const struct page *page, struct kv_slice key)
     return page->after.bytes != NULL && kv_slice_compare(key, page->after) <= 0;
 }
 
-/* As many as fill the page, and one that the previous page may have ended with. */
-static size_t most_laid_over(const struct page *page)
-{
-    size_t most = (size_t)page->scan->capacity + 1;
-    return most < MOST_LAID_OVER ? most : MOST_LAID_OVER;
-}
-
-/* Returns: false if memory runs out. */
+/* As many as fill the page, and one that the previous page may have ended with; deleted keys do not
+ * fill it. Returns: false if memory runs out. */
 static bool lay_over(struct page *page, struct kv_slice from)
 {
-    size_t most = most_laid_over(page);
-    size_t n = overlay_copy(page->base->overlay, from, page->scan->prefix, page->over, most);
-    if (n == SIZE_MAX)
+    struct overlay_keys keys = {.entries = page->over,
+                                .most = MOST_LAID_OVER,
+                                .most_there = (size_t)page->scan->capacity + 1};
+    if (!overlay_copy(page->base->overlay, from, page->scan->prefix, &keys))
         return false;
-    if (n > most)
-        page->horizon = entry_ref(page->over[(n = most) - 1]);
-    page->n_over = n;
-    if (n != 0 && is_passed(page, entry_key(page->over[0])))
+    page->n_over = keys.n;
+    if (keys.has_more)
+        page->horizon = entry_ref(page->over[keys.n - 1]);
+    if (keys.n != 0 && is_passed(page, entry_key(page->over[0])))
         page->at_over = 1;
     return true;
 }

@@ -204,8 +204,13 @@ int finding_open(const struct attempt *attempt)
         result = accept_loss(attempt, &found);
     if (result != 0 || compare(attempt, &found) != 0)
         return -1;
-    memcpy(store->epoch, found.epoch, KV_EPOCH_MAX);
-    store->placement = found.placement;
+    if (store->epoch[0] == '\0') { /* once: loops and other partitions read them */
+        memcpy(store->epoch, found.epoch, KV_EPOCH_MAX);
+        store->placement = found.placement;
+    } else if (!placement_equals(&store->placement, &found.placement)) {
+        return kv_error_set(attempt->reterr, "Redis at %s: the seed of partition %u has changed",
+                            login_address(attempt)->text, store->part);
+    }
     return 0;
 }
 

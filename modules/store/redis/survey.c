@@ -224,8 +224,10 @@ int survey_partitions(struct kv_store *const *parts, uint32_t n, struct kv_error
             pause_ms(GLANCE_MS);
         }
     }
+    /* A server may have died after it had made the last partition, before it could say so. */
+    bool is_new = state == STORE_NEW || (state == STORE_WHOLE && survey.found[0].is_being_made);
     for (uint32_t i = 0; i < n; i++)
-        parts[i]->may_create = state == STORE_NEW;
+        parts[i]->may_create = is_new;
     return 0;
 }
 

@@ -405,10 +405,9 @@ static void log_late(struct cluster *cluster)
     uint32_t part = find_last(cluster)->store->part;
     cluster->late_log_ms = now_ms + LOG_AGAIN_MS;
     pthread_mutex_unlock(&cluster->lock);
-    host->log(
-        host, KV_LOG_WARN,
-        "commands are not answered in time, as their changes wait for partition %u: %ju so far",
-        part, (uintmax_t)cluster->n_late);
+    host->log(host, KV_LOG_WARN,
+              "requests are not answered in time, as changes wait for partition %u: %ju so far",
+              part, (uintmax_t)cluster->n_late);
 }
 
 /* Returns: whether there was one. *ret_is_late: it has waited too long, and must not be shown. */
@@ -436,7 +435,7 @@ static void give_back_ready(struct cluster *cluster)
         pthread_mutex_lock(&cluster->lock);
         is_there = take_ready(cluster, &job, &is_late);
         pthread_mutex_unlock(&cluster->lock);
-        if (is_there && is_late)
+        if (is_there && is_late && job.kind != JOB_WAKE)
             log_late(cluster);
         if (is_there)
             give_back(cluster, &job, is_late);

@@ -26,9 +26,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void add(struct overlay *overlay, const char *key, uint64_t sequence)
+static void add_entry(struct overlay *overlay, struct entry *entry, uint64_t sequence)
 {
-    struct entry *entry = entry_create(kv_slice_of(key), 1, KV_SLICE("1"), sequence, KV_NEVER);
     entry->sequence = sequence;
     assert_true(overlay_reserve(overlay, 1));
     overlay_begin_adding(overlay);
@@ -36,23 +35,53 @@ static void add(struct overlay *overlay, const char *key, uint64_t sequence)
     overlay_end_adding(overlay);
 }
 
-/* expected: `key@sequence ` of each entry. */
-static void assert_copied(struct overlay *overlay, const char *from, const char *prefix,
-                          const char *expected)
+static void add(struct overlay *overlay, const char *key, uint64_t sequence)
+{
+    add_entry(overlay, entry_create(kv_slice_of(key), 1, KV_SLICE("1"), sequence, KV_NEVER),
+              sequence);
+}
+
+static void add_deleted(struct overlay *overlay, const char *key, uint64_t sequence)
+{
+    add_entry(overlay, entry_create_absent(kv_slice_of(key), 1), sequence);
+}
+
+/* expected: `key@sequence ` of each entry, and `...` if there are more. */
+static void assert_copied_of(struct overlay *overlay, size_t most_there, const char *from,
+                             const char *prefix, const char *expected)
 {
     struct entry *entries[MOST];
     char found[128] = "";
-    size_t n = overlay_copy(overlay, kv_slice_of(from), kv_slice_of(prefix), entries, MOST);
+    struct overlay_keys keys = {.entries = entries, .most = MOST, .most_there = most_there};
+    assert_true(overlay_copy(overlay, kv_slice_of(from), kv_slice_of(prefix), &keys));
     size_t len = 0;
-    for (size_t i = 0; i < n && i < MOST; i++) {
+    for (size_t i = 0; i < keys.n; i++) {
         struct kv_slice key = entry_key(entries[i]);
         len += (size_t)snprintf(found + len, sizeof(found) - len, "%.*s@%d ", (int)key.len,
                                 key.bytes, (int)entries[i]->sequence);
         entry_unref(entries[i]);
     }
-    if (n > MOST)
+    if (keys.has_more)
         snprintf(found + len, sizeof(found) - len, "...");
     assert_string_equal(found, expected);
+}
+
+static void assert_copied(struct overlay *overlay, const char *from, const char *prefix,
+                          const char *expected)
+{
+    assert_copied_of(overlay, MOST, from, prefix, expected);
+}
+
+static void deleted_keys_do_not_fill_a_page(void **state)
+{
+    add_deleted(*state, "a", 1);
+    add_deleted(*state, "b", 2);
+    add(*state, "c", 3);
+    add(*state, "d", 4);
+    assert_copied_of(*state, 1, "", "", "a@1 b@2 c@3 ...");
+    assert_copied_of(*state, 2, "", "", "a@1 b@2 c@3 d@4 ");
+    add_deleted(*state, "e", 5);
+    assert_copied_of(*state, 3, "", "", "a@1 b@2 c@3 d@4 ...");
 }
 
 static void keys_are_in_order(void **state)
@@ -124,6 +153,7 @@ int main(void)
 {
 #define OVERLAY_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        OVERLAY_TEST(deleted_keys_do_not_fill_a_page),
         OVERLAY_TEST(keys_are_in_order),
         OVERLAY_TEST(later_keys_are_inserted_in_order),
         OVERLAY_TEST(last_change_of_a_key_counts),
