@@ -5,6 +5,8 @@
 #ifndef KV_ACCESS_ACCESS_H
 #define KV_ACCESS_ACCESS_H
 
+#include <string.h>
+
 #include "access/denials.h"
 #include "access/principal.h"
 #include "access/revocations.h"
@@ -101,6 +103,12 @@ static inline bool kv_access_is_unsure(const struct kv_access_loop *here)
 {
     return here->revocations != NULL && (!kv_revocations_are_known(here->revocations) ||
                                          kv_revocations_are_lost(here->revocations));
+}
+
+/* Whether that was why a principal was refused. */
+static inline bool kv_access_was_unsure(const struct kv_error *error)
+{
+    return strcmp(error->text, KV_UNSURE_TEXT) == 0;
 }
 
 /* The meter of an address, if addresses are metered. Owns: the caller, by kv_meter_put(). Returns:

@@ -202,11 +202,12 @@ static void on_expiry(struct kv_timer *timer)
 
 void kv_stream_revise(struct kv_stream *stream)
 {
+    struct kv_error error = {0};
     struct kv_principal *renewed =
-        kv_access_renew(stream->here->access, stream->client->principal, wall_ms() / 1000, NULL);
+        kv_access_renew(stream->here->access, stream->client->principal, wall_ms() / 1000, &error);
     if (renewed == NULL) {
         kv_client_identify(stream->client, &kv_principal_nobody);
-        if (kv_access_is_unsure(stream->here->access))
+        if (kv_access_was_unsure(&error))
             kv_stream_end(stream);
         else
             kv_stream_end_unauthorized(stream);

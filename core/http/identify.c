@@ -199,12 +199,12 @@ static int64_t now_s(void)
 /* bad: as found. */
 static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice token, const char *bad)
 {
-    struct kv_error error;
+    struct kv_error error = {0};
     struct kv_principal *principal =
         kv_access_authenticate(exchange->here->access, token, now_s(), &error);
     if (principal != NULL)
         return join(exchange, principal);
-    if (kv_access_is_unsure(exchange->here->access)) {
+    if (kv_access_was_unsure(&error)) {
         kv_client_identify(exchange->client, &kv_principal_nobody);
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .retry_after_s = 1}, "%s",
                            KV_UNSURE_TEXT);

@@ -168,13 +168,13 @@ static void join(struct kv_session *session, struct kv_principal *principal, str
 
 void kv_identity_take_token(struct kv_session *session, struct kv_slice token, struct kv_slice id)
 {
-    struct kv_error error;
+    struct kv_error error = {0};
     if (!kv_access_is_configured(session->here->access)) {
         kv_answer_done(session, id);
         return;
     }
     struct kv_principal *principal = authenticate(session, token, &error);
-    if (principal == NULL && kv_access_is_unsure(session->here->access)) {
+    if (principal == NULL && kv_access_was_unsure(&error)) {
         kv_answer_error(session, id, 503, KV_UNSURE_TEXT);
         return;
     }
@@ -190,11 +190,11 @@ void kv_identity_take_token(struct kv_session *session, struct kv_slice token, s
 
 void kv_identity_revise(struct kv_session *session)
 {
-    struct kv_error error;
+    struct kv_error error = {0};
     struct kv_principal *renewed =
         kv_access_renew(session->here->access, principal_of(session), wall_ms() / 1000, &error);
     if (renewed == NULL) {
-        if (kv_access_is_unsure(session->here->access))
+        if (kv_access_was_unsure(&error))
             shut_out_with(session, KV_CLOSE_TRY_AGAIN_LATER, KV_UNSURE_TEXT);
         else
             shut_out(session, "the token is no longer valid");
