@@ -237,8 +237,8 @@ static int make_store(const struct kv_config *config, const struct paths *paths,
     return say_restored(paths, reterr);
 }
 
-/* Refuses while another server has the store open. What an earlier restore has replaced makes
- * room. */
+/* Refuses while another server has the store open. The store that an earlier restore
+ * replaced is deleted. */
 static int set_aside(const struct kv_config *config, const struct paths *paths,
                      struct kv_error *reterr)
 {

@@ -29,7 +29,7 @@ bool kv_channel_met_plain_http(const struct kv_channel *channel);
 /* Writes to such a peer, unencrypted, as much as the kernel takes at once. */
 void kv_channel_answer_plain(struct kv_channel *channel, struct kv_slice text);
 
-/* What identifies the peer. */
+/* The identity of the peer. */
 struct kv_peer_certificate {
     struct kv_slice name; /* its subject's common name; without one, the first DNS name, e-mail
                              address or URI of its alternative names */

@@ -121,8 +121,8 @@ static void set_claim(struct lease *lease, uint64_t claim, uint64_t cursor)
     pthread_mutex_unlock(&lease->lock);
 }
 
-/* Under the lock. Whoever has taken all before a gap has no change to take in it: otherwise the
- * cursor would stay before it until the next change, and the next server would find it again. */
+/* Under the lock. If observers have taken all before a gap, the cursor moves over it: otherwise it
+ * would stay there until the next change, and the next server would find the gap again. */
 static void pass_gap(struct lease *lease)
 {
     if (lease->settled >= lease->gap_at && lease->settled < lease->gap_to)

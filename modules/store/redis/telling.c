@@ -351,8 +351,8 @@ static void raise_to(_Atomic uint64_t *revision, uint64_t other)
         *revision = other; /* only this thread writes it */
 }
 
-/* Whoever sees a change finds that it is not newer than the newest; and whoever finds that it has
- * been told, as those do that show it to observers, is right. */
+/* `newest` is raised before the host gets the change, so no reader sees one that is newer; `told`
+ * is raised after it, so a change is not shown to observers before the host has it. */
 static void tell(struct cluster *cluster, const struct told *told)
 {
     const struct kv_store_host *host = cluster->host;

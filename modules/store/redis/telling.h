@@ -12,7 +12,7 @@
 void telling_line_up(struct shard *shard, const struct kv_change *change, bool is_elsewhere);
 void telling_line_up_resync(struct shard *shard);
 
-/* What a partition says of itself and of others (struct neighbours). context: the shard. */
+/* Statements of a partition on itself and on others (struct neighbours). context: the shard. */
 void telling_pass(void *context, uint64_t revision);
 size_t telling_find_beside(void *context, const struct kv_store **ret);
 void telling_pass_beside(void *context, uint32_t part, uint64_t newest, uint64_t revision);
