@@ -6,6 +6,7 @@ enum {
     FORMAT_SALTED = 1,
     FORMAT = 2,
     LONGEST_TEXT = 64, /* of a number, and the like */
+    N_WORDS = 10,      /* of a call that describes the partition, at most */
 };
 
 /* ---- reading ---- */
@@ -145,33 +146,56 @@ static int draw(const struct attempt *attempt, char epoch[KV_EPOCH_MAX],
                     : kv_error_set(attempt->reterr, "the system has no random bytes for the epoch");
 }
 
-/* A store of one partition needs no seed, so servers that know none can use it. */
+/* A call of kv1_open or kv1_adopt, in words. */
+struct describing {
+    char n_parts[LONGEST_TEXT], part[LONGEST_TEXT];
+    struct placement_text text;
+    struct kv_slice words[N_WORDS];
+    size_t n;
+};
+
+static void add_word(struct describing *call, struct kv_slice word)
+{
+    call->words[call->n++] = word;
+}
+
+/* Its first words. placement: NULL: none, or not yet. A store of one partition needs none, so
+ * servers that know none can use it. */
+static void begin_describing(const struct kv_store *store, struct kv_slice function,
+                             const char *epoch, const struct placement *placement,
+                             struct describing *ret)
+{
+    *ret = (struct describing){0};
+    if (store->n_parts > 1 && placement != NULL)
+        placement_write(placement, &ret->text);
+    snprintf(ret->n_parts, LONGEST_TEXT, "%u", store->n_parts);
+    snprintf(ret->part, LONGEST_TEXT, "%u", store->part);
+    add_word(ret, KV_SLICE("FCALL"));
+    add_word(ret, function);
+    add_word(ret, KV_SLICE("2"));
+    add_word(ret, name_slice(&store->names.store));
+    add_word(ret, name_slice(&store->names.newest));
+    add_word(ret, kv_slice_of(epoch));
+    add_word(ret, kv_slice_of(ret->n_parts));
+    add_word(ret, kv_slice_of(ret->part));
+}
+
 static int find_or_create(const struct attempt *attempt, struct found *ret)
 {
     const struct kv_store *store = attempt->store;
-    char epoch[KV_EPOCH_MAX] = "", n_parts[LONGEST_TEXT], part[LONGEST_TEXT];
+    char epoch[KV_EPOCH_MAX] = "";
     struct placement placement = {0};
-    struct placement_text text = {0};
+    struct describing call;
     struct description description;
     struct resp_value value;
     struct kv_slice reply;
     if (draw(attempt, epoch, &placement) != 0)
         return -1;
-    if (store->n_parts > 1 && placement.has_seed)
-        placement_write(&placement, &text);
-    snprintf(n_parts, sizeof(n_parts), "%u", store->n_parts);
-    snprintf(part, sizeof(part), "%u", store->part);
-    const struct kv_slice words[] = {KV_SLICE("FCALL"),
-                                     KV_SLICE("kv1_open"),
-                                     KV_SLICE("2"),
-                                     name_slice(&store->names.store),
-                                     name_slice(&store->names.newest),
-                                     kv_slice_of(epoch),
-                                     kv_slice_of(n_parts),
-                                     kv_slice_of(part),
-                                     kv_slice_of(text.value),
-                                     kv_slice_of(store->part == 0 ? "1" : "0")};
-    if (login_demand(attempt, words, sizeof(words) / sizeof(words[0]), &value, &reply) != 0)
+    begin_describing(store, KV_SLICE("kv1_open"), epoch, placement.has_seed ? &placement : NULL,
+                     &call);
+    add_word(&call, kv_slice_of(call.text.value));
+    add_word(&call, store->part == 0 ? KV_SLICE("1") : KV_SLICE("0"));
+    if (login_demand(attempt, call.words, call.n, &value, &reply) != 0)
         return -1;
     if (!read_description(reply, &description))
         description = (struct description){0};
@@ -228,22 +252,11 @@ int finding_end_making(const struct attempt *attempt)
 int finding_adopt(const struct attempt *attempt, const char *epoch,
                   const struct placement *placement)
 {
-    const struct kv_store *store = attempt->store;
-    char n_parts[LONGEST_TEXT], part[LONGEST_TEXT];
-    struct placement_text text = {0};
-    placement_write(placement, &text);
-    snprintf(n_parts, sizeof(n_parts), "%u", store->n_parts);
-    snprintf(part, sizeof(part), "%u", store->part);
-    const struct kv_slice words[] = {KV_SLICE("FCALL"),
-                                     KV_SLICE("kv1_adopt"),
-                                     KV_SLICE("2"),
-                                     name_slice(&store->names.store),
-                                     name_slice(&store->names.newest),
-                                     kv_slice_of(epoch),
-                                     kv_slice_of(n_parts),
-                                     kv_slice_of(part),
-                                     kv_slice_of(text.field),
-                                     kv_slice_of(text.value)};
-    size_t n = store->n_parts > 1 ? 10 : 8;
-    return login_demand_done(attempt, words, n);
+    struct describing call;
+    begin_describing(attempt->store, KV_SLICE("kv1_adopt"), epoch, placement, &call);
+    if (call.text.field != NULL) {
+        add_word(&call, kv_slice_of(call.text.field));
+        add_word(&call, kv_slice_of(call.text.value));
+    }
+    return login_demand_done(attempt, call.words, call.n);
 }
