@@ -142,21 +142,29 @@ static uint64_t place_of(const struct cluster *cluster, const struct pending *pe
     return pending->is_resync ? larger(revision, cluster->taken) + 1 : revision;
 }
 
-/* Under the lock. Other servers may have told all changes up to the newest one, so their clients
- * must not resume here behind these either. */
-static void append_resync(struct shard *shard)
+/* Under the lock. Returns: the resync that stands last, which shows all that comes until it is
+ * told; NULL: something else does, or nothing. */
+static struct pending *find_last_resync(const struct queue *queue)
 {
-    uint64_t revision = larger(larger(shard->last, shard->store->newest), shard->cluster->taken);
-    if (reserve(&shard->pending))
-        append(shard, &(struct pending){.change = {.revision = revision}, .is_resync = true});
-    shard->last = revision + 1;
+    if (queue->n == 0)
+        return NULL;
+    struct pending *last = &queue->slots[(queue->first + queue->n - 1) & (queue->capacity - 1)];
+    return last->is_resync ? last : NULL;
 }
 
-/* Under the lock. Whether a resync stands last, which shows all that comes until it is told. */
-static bool has_resync_last(const struct queue *queue)
+/* Under the lock. Other servers may have told all changes up to the newest one, so their clients
+ * must not resume here behind these either. One that waits already is enough, if it is behind them
+ * as well. */
+static void line_up_resync(struct shard *shard)
 {
-    size_t last = (queue->first + queue->n - 1) & (queue->capacity - 1);
-    return queue->n != 0 && queue->slots[last].is_resync;
+    struct pending *waiting = find_last_resync(&shard->pending);
+    uint64_t least = waiting != NULL ? waiting->change.revision : shard->last;
+    uint64_t revision = larger(least, larger(shard->store->newest, shard->cluster->taken));
+    if (waiting != NULL)
+        waiting->change.revision = revision;
+    else if (reserve(&shard->pending))
+        append(shard, &(struct pending){.change = {.revision = revision}, .is_resync = true});
+    shard->last = revision + 1;
 }
 
 void telling_line_up(struct shard *shard, const struct kv_change *change, bool is_elsewhere)
@@ -169,8 +177,7 @@ void telling_line_up(struct shard *shard, const struct kv_change *change, bool i
         return; /* nobody was told anything yet */
     }
     if (change->revision <= larger(cluster->taken, shard->last) || !reserve(&shard->pending)) {
-        if (!has_resync_last(&shard->pending))
-            append_resync(shard);
+        line_up_resync(shard);
         telling_alert(cluster);
         pthread_mutex_unlock(&cluster->lock);
         return;
@@ -190,8 +197,7 @@ void telling_line_up_resync(struct shard *shard)
 {
     struct cluster *cluster = shard->cluster;
     pthread_mutex_lock(&cluster->lock);
-    if (!has_resync_last(&shard->pending))
-        append_resync(shard);
+    line_up_resync(shard);
     telling_alert(cluster);
     pthread_mutex_unlock(&cluster->lock);
 }
@@ -326,11 +332,30 @@ struct told {
     uint32_t part;
 };
 
+static bool is_shown(const struct pending *pending, uint64_t revision)
+{
+    return !pending->is_resync && pending->change.revision <= revision;
+}
+
+/* A resync may have moved on to the revision of the partition's next change, which it shows then:
+ * two with one revision could not be told apart by a client that resumes. */
+static void drop_shown(struct shard *shard, uint64_t revision)
+{
+    struct queue *queue = &shard->pending;
+    while (queue->n != 0 && is_shown(&queue->slots[queue->first], revision)) {
+        struct pending shown = take_first(queue);
+        release(shard, &shown);
+    }
+}
+
 static struct told take(struct cluster *cluster, struct shard *shard)
 {
     struct told told = {take_first(&shard->pending), shard->store->part};
-    told.pending.change.revision = place_of(cluster, &told.pending);
-    cluster->taken = larger(cluster->taken, told.pending.change.revision);
+    uint64_t revision = place_of(cluster, &told.pending);
+    if (told.pending.is_resync)
+        drop_shown(shard, revision);
+    told.pending.change.revision = revision;
+    cluster->taken = larger(cluster->taken, revision);
     return told;
 }
 

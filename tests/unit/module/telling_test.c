@@ -233,6 +233,60 @@ static void a_lost_revision_is_not_told_again_behind_the_resync(void **state)
     assert_string_equal(log_text, "10 11 20 resync 30 ");
 }
 
+/* Redis has lost more, which another server may have told, before the first loss is told. */
+static void a_resync_that_waits_is_above_later_losses(void **state)
+{
+    (void)state;
+    resync_in_the_middle();
+    parts[0].newest = 500;
+    telling_line_up_resync(&cluster.shards[0]);
+    line_up(0, 400);
+    line_up(0, 600);
+    tell_all();
+    assert_string_equal(log_text, "10 11 20 resync 600 ");
+    assert_in_range(revision_at_resync, 501, 599);
+}
+
+/* Otherwise each change that comes too early would move it, and with it the changes behind it. */
+static void a_resync_that_waits_stays_in_its_place(void **state)
+{
+    (void)state;
+    resync_in_the_middle();
+    for (int i = 0; i < 10; i++)
+        telling_line_up_resync(&cluster.shards[0]);
+    line_up(0, 22);
+    tell_all();
+    assert_string_equal(log_text, "10 11 20 resync 22 ");
+    assert_int_equal(revision_at_resync, 21);
+}
+
+/* A change of another partition comes in between, and moves the resync on. */
+static void a_resync_shows_the_change_whose_revision_it_gets(void **state)
+{
+    (void)state;
+    resync_in_the_middle();
+    line_up(1, 21);
+    line_up(0, 22);
+    telling_hold(&cluster.shards[0], &(struct job){.kind = JOB_WAKE});
+    line_up(0, 30);
+    tell_all();
+    assert_string_equal(log_text, "10 11 20 21 resync 30 wake ");
+    assert_int_equal(revision_at_resync, 22);
+}
+
+static void a_resync_does_not_stand_in_for_the_next_one(void **state)
+{
+    (void)state;
+    resync_in_the_middle();
+    line_up(1, 21);
+    line_up(0, 22);
+    telling_line_up_resync(&cluster.shards[0]);
+    telling_hold(&cluster.shards[0], &(struct job){.kind = JOB_WAKE});
+    tell_all();
+    assert_string_equal(log_text, "10 11 20 21 resync resync wake ");
+    assert_int_equal(revision_at_resync, 23);
+}
+
 static void results_wait_for_the_resync_before_them(void **state)
 {
     (void)state;
@@ -261,6 +315,13 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(larger_changes_follow_a_resync, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lost_revision_is_not_told_again_behind_the_resync, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_resync_that_waits_is_above_later_losses, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_resync_that_waits_stays_in_its_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_resync_shows_the_change_whose_revision_it_gets, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_resync_does_not_stand_in_for_the_next_one, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(results_wait_for_the_resync_before_them, set_up, tear_down),
     };
