@@ -112,3 +112,10 @@ kv_add_test(unit_redis_claims
                     ${PROJECT_SOURCE_DIR}/modules/store/redis/jobs.c
             USES kv_base)
 target_include_directories(test_unit_redis_claims PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+
+# Its catch-ups that share a request.
+kv_add_test(unit_redis_catch_ups
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_catch_ups_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/catch_ups.c
+                    ${PROJECT_SOURCE_DIR}/modules/store/redis/jobs.c
+            USES kv_abi)
+target_include_directories(test_unit_redis_catch_ups PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

@@ -38,6 +38,18 @@ bool catch_ups_share(struct kv_store *store, const struct job *request, struct j
     return true;
 }
 
+bool catch_ups_take_back(struct kv_store *store)
+{
+    struct catch_ups *catch_ups = &store->catch_ups;
+    if (!jobs_reserve(&catch_ups->waiting, catch_ups->asked.n))
+        return false;
+    while (catch_ups->asked.n != 0) {
+        struct job job = jobs_take_last(&catch_ups->asked);
+        jobs_prepend(&catch_ups->waiting, &job);
+    }
+    return true;
+}
+
 void catch_ups_clear(struct kv_store *store)
 {
     jobs_clear(&store->catch_ups.waiting);

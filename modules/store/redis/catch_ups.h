@@ -21,6 +21,10 @@ bool catch_ups_is_request(const struct kv_store *store, const struct job *job);
  * false if there is none. */
 bool catch_ups_share(struct kv_store *store, const struct job *request, struct job *ret_job);
 
+/* The connection is lost, and the request with it: those that have shared it wait for the next one,
+ * each for its own time. Returns: false if there is no memory: then the request has to be ended. */
+bool catch_ups_take_back(struct kv_store *store);
+
 void catch_ups_clear(struct kv_store *store);
 
 #endif
