@@ -6,7 +6,7 @@ enum {
     FORMAT_SALTED = 1,
     FORMAT = 2,
     LONGEST_TEXT = 64, /* of a number, and the like */
-    N_WORDS = 10,      /* of a call that describes the partition, at most */
+    N_WORDS = 11,      /* of a call that describes the partition, at most */
 };
 
 /* ---- reading ---- */
@@ -172,9 +172,10 @@ static void begin_describing(const struct kv_store *store, struct kv_slice funct
     snprintf(ret->part, LONGEST_TEXT, "%u", store->part);
     add_word(ret, KV_SLICE("FCALL"));
     add_word(ret, function);
-    add_word(ret, KV_SLICE("2"));
+    add_word(ret, KV_SLICE("3"));
     add_word(ret, name_slice(&store->names.store));
     add_word(ret, name_slice(&store->names.newest));
+    add_word(ret, name_slice(&store->names.log));
     add_word(ret, kv_slice_of(epoch));
     add_word(ret, kv_slice_of(ret->n_parts));
     add_word(ret, kv_slice_of(ret->part));

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""The functions in Redis: what they answer to servers of other versions, and what they leave for those that read on after
+a loss was accepted. Prints TAP.
+"""
+import os
+import re
+import socket
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from redis_observers_test import events_of, metric  # pylint: disable=wrong-import-position
+from redis_servers import Cluster, Redis, require_redis  # pylint: disable=wrong-import-position
+from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
+
+OBSERVED = "sinks: [{module: file, options: {path: '%folder/out'}}]\n"
+N_KEYS = 20
+AHEAD_US = 3600 * 10 ** 6
+
+
+def call(redis, *words):
+    """Sends a command whose words may be any text. Returns: the lines of its answer."""
+    request = f"*{len(words)}\r\n" + "".join(f"${len(str(word))}\r\n{word}\r\n" for word in words)
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(PATIENCE_S)
+        peer.connect(redis.socket)
+        peer.sendall(request.encode())
+        answer = peer.recv(65536).decode(errors="replace")
+    assert not answer.startswith("-"), answer
+    return answer.split("\r\n")[:-1]
+
+
+def write_ahead(redis, key):
+    """A server whose clock, or that of its Redis, is ahead."""
+    return call(redis, "FCALL", "kv1_set", 5, "kv{0}k" + key, "kv{0}m", "kv{0}s", "kv{0}d", "kv{0}x", "", "channel", 100,
+                "0" * 16, len("kv{0}k") + 1, 0, 0, "", "value", 1, int(time.time() * 10 ** 6) + AHEAD_US)
+
+
+class Tests:
+    def __init__(self):
+        self.redis = Redis()
+
+    def server(self, more="", options=""):
+        return Server(more, store="redis", options=f"unix: {self.redis.socket}, timeout: 2s, lease: 1s{options}")
+
+    def await_seen(self, servers, keys):
+        wait_for(lambda: {event["key"] for events in events_of(servers, "") for event in events} >= set(keys),
+                 "the sink does not get a change")
+
+    def lose_revision(self):
+        """Returns: the epoch whose loss is to be accepted."""
+        expect(call(self.redis, "DEL", "kv{0}m"), [":1"])
+        return call(self.redis, "HGET", "kv{0}i", "epoch")[1]
+
+    def observers_of_one_redis(self):
+        """The lost revision is all that is missing: each change is seen."""
+        one = self.server(OBSERVED)
+        expect(put(one, "before", 1)[0], 202)
+        self.await_seen([one], ["before"])
+        one.end_process()
+        two = self.server(OBSERVED, f', accept_loss: "{self.lose_revision()}"')
+        expect(put(two, "after", 2)[0], 202)
+        self.await_seen([two], ["after"])
+        expect(metric(two, "kvserver_store_gaps_total"), 0)
+        two.end()
+        one.folder.cleanup()
+
+    def observers_of_a_cluster(self):
+        cluster = Cluster(n_replicas=0, node_timeout_ms=60_000)
+
+        def server(epoch=None):
+            options = f'nodes: ["127.0.0.1:{cluster.nodes[0].port}"], timeout: 3s, lease: 1s'
+            return Server(OBSERVED, store="redis", options=options + (f', accept_loss: "{epoch}"' if epoch else ""))
+        one = server()
+        keys = [f"key/{i}" for i in range(N_KEYS)]
+        for key in keys:
+            expect(put(one, key, 1)[0], 202)
+        self.await_seen([one], keys)
+        one.end()
+        master = cluster.masters()[-1]
+        kept = next(node for node in cluster.masters() if node is not master)
+        tag = re.findall(r"kv\{(\d+)\}i", " ".join(call(kept, "KEYS", "kv{*}i")))[0]
+        epoch = call(kept, "HGET", f"kv{{{tag}}}i", "epoch")[1]
+        expect(call(master, "FLUSHALL"), ["+OK"])
+        two = server(epoch)
+        for key in keys:
+            expect(put(two, key, 2)[0], 202)
+        self.await_seen([two], keys)
+        expect(metric(two, "kvserver_store_gaps_total"), 0)
+        two.end()
+        cluster.end()
+
+    def clock_that_went_back(self):
+        """A new revision is larger than those in the log, so that the log takes it."""
+        self.server().end()
+        write_ahead(self.redis, "ahead")
+        server = self.server(options=f', accept_loss: "{self.lose_revision()}"')
+        expect(put(server, "ahead", 1)[0], 202)
+        expect(get(server, "ahead"), 1)
+        server.end()
+
+    def end(self):
+        self.redis.end()
+
+
+def main():
+    require_redis()
+    report, tests = Report(), Tests()
+    report.check("hooks and sinks miss nothing when the loss of the revision is accepted", tests.observers_of_one_redis)
+    report.check("nor in a cluster that has lost some partitions", tests.observers_of_a_cluster)
+    report.check("a store goes on after its revision was lost and the clock set back", tests.clock_that_went_back)
+    tests.end()
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
