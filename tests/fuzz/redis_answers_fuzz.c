@@ -14,6 +14,7 @@
 #include "fetch.h"
 #include "fuzz.h"
 #include "lease.h"
+#include "library.h"
 #include "nodes.h"
 #include "recall.h"
 #include "record.h"
@@ -50,6 +51,8 @@ enum {
     HOW_FAR = 4,      /* Redis's clock is far ahead */
     HOW_MATCHING = 8, /* the events are made to continue the chain */
 };
+
+const int64_t library_version = 14;
 
 static uint64_t last_told;
 static uint64_t remembered_after;

@@ -12,11 +12,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_observers_test import events_of, metric  # pylint: disable=wrong-import-position
+from redis_parts_test import load_library, older_library  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, Redis, require_redis  # pylint: disable=wrong-import-position
-from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
+from store_redis_test import LIBRARY, expect, get, put  # pylint: disable=wrong-import-position
 
 OBSERVED = "sinks: [{module: file, options: {path: '%folder/out'}}]\n"
 N_KEYS = 20
+N_LOOKS = 3
 AHEAD_US = 3600 * 10 ** 6
 
 
@@ -53,6 +55,45 @@ class Tests:
         """Returns: the epoch whose loss is to be accepted."""
         expect(call(self.redis, "DEL", "kv{0}m"), [":1"])
         return call(self.redis, "HGET", "kv{0}i", "epoch")[1]
+
+    def version(self):
+        return int(call(self.redis, "FCALL_RO", "kv1_version", 0)[0][1:])
+
+    def n_calls(self):
+        """Of functions that only read."""
+        return int(re.search(r"cmdstat_fcall_ro:calls=(\d+)", " ".join(call(self.redis, "INFO", "commandstats")))[1])
+
+    def look(self, *others):
+        """Returns: what is behind the clock."""
+        return call(self.redis, "FCALL_RO", "kv1_look", 2, "kv{0}i", "kv{0}m", *others)[2:]
+
+    def answers_to_a_look(self):
+        """Servers of version 12 and 13 read an epoch, and numbers by twos; older ones not even that."""
+        self.server().end()
+        newest, epoch = call(self.redis, "GET", "kv{0}m")[1], call(self.redis, "HGET", "kv{0}i", "epoch")[1]
+        alone = [f":{newest}", f"${len(epoch)}", epoch]
+        expect(self.look(), [*alone, f":{self.version()}"])
+        expect(self.look(1, "kv{0}m", 2, "kv{0}none"), [*alone, ":1", f":{newest}", f":{self.version()}"])
+
+    def library_of_an_older_server(self):
+        """Nothing is asked of the server, whose own functions are soon there again, and stay."""
+        server = self.server()
+        with open(LIBRARY, encoding="utf-8") as file:
+            own = file.read()
+        version = self.version()
+        for text in (older_library(), own.replace(f"VERSION = {version}", f"VERSION = {version - 1}")):
+            load_library(self.redis, text)
+            wait_for(lambda: self.version() == version, "the older functions stay")
+        wait_for(lambda: metric(server, "kvserver_store_reconnects_total") == 2, "the server does not connect again")
+        newer = own.replace(f"VERSION = {version}", f"VERSION = {version + 1}")
+        load_library(self.redis, newer)
+        n_before = self.n_calls()
+        wait_for(lambda: self.n_calls() >= n_before + N_LOOKS, "the server does not look")
+        expect(self.version(), version + 1)
+        expect(metric(server, "kvserver_store_reconnects_total"), 2)
+        expect(put(server, "key", 1)[0], 202)
+        server.end()
+        load_library(self.redis, own)
 
     def observers_of_one_redis(self):
         """The lost revision is all that is missing: each change is seen."""
@@ -108,6 +149,8 @@ class Tests:
 def main():
     require_redis()
     report, tests = Report(), Tests()
+    report.check("a look tells the version of the functions, and older servers what they expect", tests.answers_to_a_look)
+    report.check("an idle server replaces the functions of an older one", tests.library_of_an_older_server)
     report.check("hooks and sinks miss nothing when the loss of the revision is accepted", tests.observers_of_one_redis)
     report.check("nor in a cluster that has lost some partitions", tests.observers_of_a_cluster)
     report.check("a store goes on after its revision was lost and the clock set back", tests.clock_that_went_back)

@@ -67,7 +67,8 @@ def older_library():
     with open(LIBRARY, encoding="utf-8") as file:
         text = file.read()
     for pattern, other in ((r"^local VERSION = \d+$", "local VERSION = 9"), (r"^  if keys\[2\] then page\[3\].*\n", ""),
-                           (r"^  for i = 1, #argv, 2 do\n    local newest = (?s:.*?)\n  end\n", "")):
+                           (r"^  for i = 1, #argv, 2 do\n    local newest = (?s:.*?)\n  end\n", ""),
+                           (r"^  answer\[#answer \+ 1\] = VERSION\n", "")):
         before, text = text, re.sub(pattern, other, text, flags=re.M)
         assert text != before, pattern
     return text

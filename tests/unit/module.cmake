@@ -119,3 +119,11 @@ kv_add_test(unit_redis_catch_ups
                     ${PROJECT_SOURCE_DIR}/modules/store/redis/jobs.c
             USES kv_abi)
 target_include_directories(test_unit_redis_catch_ups PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+
+# Answers to its looks.
+foreach(source chain clock commands event expiring jobs lease login recall record report)
+  list(APPEND look_sources ${PROJECT_SOURCE_DIR}/modules/store/redis/${source}.c)
+endforeach()
+kv_add_test(unit_redis_look SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_look_test.c ${look_sources}
+            USES kv_base redis_client)
+target_include_directories(test_unit_redis_look PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "expiring.h"
 #include "lease.h"
+#include "library.h"
 #include "recall.h"
 #include "record.h"
 #include "../../redis_client/request.h"
@@ -477,15 +478,29 @@ static enum outcome take_changes(struct kv_store *store, const struct job *job,
     return OUTCOME_NONE;
 }
 
-/* By turns, the number of another partition and its newest revision. A library before version 12
- * says nothing of others. */
-static void take_looks_beside(struct kv_store *store, struct kv_slice reply, int64_t us)
+/* An older server has loaded its library since this one connected. When this one connects again, it
+ * loads its own. */
+static void note_older_library(struct kv_store *store, const struct job *job)
 {
-    struct resp_value epoch, part, newest;
+    log_fault(store, job, "answers", "as an older library");
+    kv_error_set(&store->loss, "Redis at %s has the functions of an older server",
+                 store->settings.address.text);
+}
+
+/* By turns, the number of another partition and its newest revision, and at last the library's
+ * version. Returns: the version; 0: it is before 14, and not told. */
+static int64_t take_looks_beside(struct kv_store *store, struct kv_slice reply, int64_t us)
+{
+    struct resp_value epoch, next, newest;
     resp_next(&reply, &epoch);
-    while (store->neighbours != NULL && resp_next(&reply, &part) && resp_next(&reply, &newest))
-        store->neighbours->passed_beside(store->context, (uint32_t)part.number,
-                                         (uint64_t)newest.number, (uint64_t)us - 1);
+    while (resp_next(&reply, &next)) {
+        if (!resp_next(&reply, &newest))
+            return next.number;
+        if (store->neighbours != NULL)
+            store->neighbours->passed_beside(store->context, (uint32_t)next.number,
+                                             (uint64_t)newest.number, (uint64_t)us - 1);
+    }
+    return 0;
 }
 
 /* All that was changed before has been pushed before. */
@@ -499,8 +514,10 @@ static enum outcome take_look(struct kv_store *store, const struct job *job,
     if ((uint64_t)newest->number != store->position)
         return OUTCOME_LOST;
     chain_pass(store, us->number);
-    take_looks_beside(store, reply, us->number);
-    return OUTCOME_NONE;
+    if (take_looks_beside(store, reply, us->number) >= library_version)
+        return OUTCOME_NONE;
+    note_older_library(store, job);
+    return OUTCOME_LOST;
 }
 
 /* ---- pages ---- */
@@ -551,14 +568,6 @@ static bool set_next(struct kv_scan *scan, struct kv_slice last)
     return true;
 }
 
-/* An older server has loaded its library since this one connected. When this one connects again, it
- * loads its own. */
-static enum outcome take_older_page(struct kv_store *store, const struct job *job)
-{
-    log_fault(store, job, "answers", "as an older library");
-    return OUTCOME_REFUSED;
-}
-
 /* A page waits for the changes up to the newest revision at its reading: also a key that it lacks
  * may have been deleted by a change that is still to be pushed. */
 static enum outcome take_page(struct kv_store *store, struct job *job, struct kv_slice rest)
@@ -569,8 +578,10 @@ static enum outcome take_page(struct kv_store *store, struct job *job, struct kv
     job->scan->next_ref = NULL;
     if (!resp_next(&rest, &has_more) || !resp_next(&rest, &last))
         return take_strange(store, job);
-    if (!resp_next(&rest, &newest) || newest.type == RESP_STRING)
-        return take_older_page(store, job);
+    if (!resp_next(&rest, &newest) || newest.type == RESP_STRING) {
+        note_older_library(store, job);
+        return OUTCOME_REFUSED;
+    }
     if (newest.type != RESP_INTEGER || newest.number < 0)
         return take_strange(store, job);
     bool is_taken =

@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 13
+local VERSION = 14
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -305,9 +305,10 @@ local function adopt(keys, argv)
   return 1
 end
 
--- keys as open(), argv: by turns, the number of another partition and the key of its newest revision. Answers { the
--- clock in microseconds, newest revision or 0, epoch or '', and number and newest revision of those of the others that
--- are on this node, too, by turns }.
+-- keys: { store, newest revision }, argv: by turns, the number of another partition and the key of its newest revision.
+-- Answers { the clock in microseconds, newest revision or 0, epoch or '', by turns number and newest revision of those of
+-- the others that are on this node, too, and VERSION as the last }. So a server learns soon that an older one has loaded
+-- its library. Servers before version 14 take numbers by twos, and pass over a last one.
 local function look(keys, argv)
   local us = clock('')
   local answer = {us, tonumber(redis.call('GET', keys[2]) or 0), redis.call('HGET', keys[1], 'epoch') or ''}
@@ -318,6 +319,7 @@ local function look(keys, argv)
       answer[#answer + 1] = tonumber(newest)
     end
   end
+  answer[#answer + 1] = VERSION
   return answer
 end
 
