@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The functions in Redis: what they answer to servers of other versions, and what they leave for those that read on after
-a loss was accepted. Prints TAP.
+a loss was accepted; and how a server starts. Prints TAP.
 """
 import os
 import re
@@ -19,6 +19,7 @@ from store_redis_test import LIBRARY, expect, get, put  # pylint: disable=wrong-
 OBSERVED = "sinks: [{module: file, options: {path: '%folder/out'}}]\n"
 N_KEYS = 20
 N_LOOKS = 3
+N_MANY = 32  # partitions
 AHEAD_US = 3600 * 10 ** 6
 
 
@@ -133,6 +134,24 @@ class Tests:
         two.end()
         cluster.end()
 
+    def connections_of_a_start(self):
+        """Two for each partition, and few to learn where they are and whether all are there."""
+        cluster = Cluster(n_replicas=0, node_timeout_ms=60_000)
+
+        def n_connections():
+            """Of which three are these questions, and counted the next time."""
+            return sum(int(re.search(r"total_connections_received:(\d+)", " ".join(call(node, "INFO", "stats")))[1])
+                       for node in cluster.nodes)
+
+        def start():
+            Server(store="redis", options=f'nodes: ["127.0.0.1:{cluster.nodes[0].port}"], partitions: {N_MANY}').end()
+        start()
+        before = n_connections()
+        start()
+        n = n_connections() - before - len(cluster.nodes)
+        cluster.end()
+        assert n <= 2 * N_MANY + 2 * len(cluster.nodes), f"a server of {N_MANY} partitions makes {n} connections"
+
     def clock_that_went_back(self):
         """A new revision is larger than those in the log, so that the log takes it."""
         self.server().end()
@@ -153,6 +172,7 @@ def main():
     report.check("an idle server replaces the functions of an older one", tests.library_of_an_older_server)
     report.check("hooks and sinks miss nothing when the loss of the revision is accepted", tests.observers_of_one_redis)
     report.check("nor in a cluster that has lost some partitions", tests.observers_of_a_cluster)
+    report.check("a server connects to each node once to look at its partitions", tests.connections_of_a_start)
     report.check("a store goes on after its revision was lost and the clock set back", tests.clock_that_went_back)
     tests.end()
     return report.end()

@@ -127,3 +127,10 @@ endforeach()
 kv_add_test(unit_redis_look SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_look_test.c ${look_sources}
             USES kv_base redis_client)
 target_include_directories(test_unit_redis_look PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+
+# Its survey of the partitions.
+kv_add_test(unit_redis_survey
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_survey_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/placement.c
+                    ${PROJECT_SOURCE_DIR}/modules/store/redis/survey.c
+            USES kv_abi)
+target_include_directories(test_unit_redis_survey PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

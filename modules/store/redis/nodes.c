@@ -251,11 +251,10 @@ static bool take_node(struct kv_store *store, struct kv_slice *reply, uint64_t a
 }
 
 /* A range: its first and last slot, its master, its replicas. */
-static bool take_range(struct kv_store *store, struct kv_slice *reply, uint64_t answer,
-                       struct owner *owner)
+static bool take_range(struct kv_store *store, unsigned slot, struct kv_slice *reply,
+                       uint64_t answer, struct owner *owner)
 {
     int64_t n, first, last;
-    unsigned slot = slot_of(store->tag);
     if (!take_number(reply, &n) || !take_number(reply, &first) || !take_number(reply, &last))
         return false;
     for (int64_t i = 2; i < n; i++) {
@@ -268,7 +267,9 @@ static bool take_range(struct kv_store *store, struct kv_slice *reply, uint64_t 
     return true;
 }
 
-int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct owner *ret_owner)
+/* store: the one that has asked. */
+static int read_slots(struct kv_store *store, unsigned slot, struct kv_slice reply,
+                      struct owner *ret_owner)
 {
     struct resp_value ranges;
     uint64_t answer = begin_answer(store->nodes);
@@ -276,34 +277,53 @@ int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct owner
     if (!resp_next(&reply, &ranges) || ranges.type != RESP_ARRAY)
         return -1;
     for (int64_t i = 0; i < ranges.number; i++)
-        if (!take_range(store, &reply, answer, ret_owner))
+        if (!take_range(store, slot, &reply, answer, ret_owner))
             return -1;
     if (ranges.number > 0)
         forget_others(store->nodes, answer);
     return 0;
 }
 
+int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct owner *ret_owner)
+{
+    return read_slots(store, slot_of(store->tag), reply, ret_owner);
+}
+
+static int ask_for_slots(const struct attempt *attempt, struct kv_slice *ret_reply)
+{
+    const struct kv_slice words[] = {KV_SLICE("CLUSTER"), KV_SLICE("SLOTS")};
+    if (login_ask(attempt, words, 2, ret_reply) != 0)
+        return -1;
+    return resp_is_error(*ret_reply) ? login_fail(attempt, words[0], *ret_reply) : 0;
+}
+
+static int fail_to_read_slots(const struct attempt *attempt)
+{
+    return kv_error_set(attempt->reterr, "Redis at %s: its answer to CLUSTER SLOTS is malformed",
+                        login_address(attempt)->text);
+}
+
+static bool is_of(const struct owner *owner, const struct address *address)
+{
+    return owner->port == address->port && kv_slice_equals(owner->host, address->host);
+}
+
 /* Returns: 1 if the node that was asked has the slot; 0 if another one has it, to which the store
  * points now; -1 and *reterr. */
 static int look_for_owner(const struct attempt *attempt)
 {
-    const struct kv_slice words[] = {KV_SLICE("CLUSTER"), KV_SLICE("SLOTS")};
     struct kv_store *store = attempt->store;
-    const struct address *address = login_address(attempt);
     struct kv_slice reply;
     struct owner owner;
-    if (login_ask(attempt, words, 2, &reply) != 0)
+    if (ask_for_slots(attempt, &reply) != 0)
         return -1;
-    if (resp_is_error(reply))
-        return login_fail(attempt, words[0], reply);
     if (nodes_read_slots(store, reply, &owner) != 0)
-        return kv_error_set(attempt->reterr,
-                            "Redis at %s: its answer to CLUSTER SLOTS is malformed", address->text);
+        return fail_to_read_slots(attempt);
     if (owner.host.len == 0)
         return kv_error_set(attempt->reterr, "Redis Cluster: no node serves partition %u",
                             store->part);
     store->node = owner.node;
-    if (owner.port == address->port && kv_slice_equals(owner.host, address->host))
+    if (is_of(&owner, login_address(attempt)))
         return 1;
     nodes_point_to(store, owner.host, owner.port);
     return 0;
@@ -337,4 +357,21 @@ int nodes_connect(const struct attempt *attempt, uint64_t *ret_id)
     if (result == 0)
         kv_error_set(attempt->reterr, "Redis Cluster: partition %u is being moved", store->part);
     return -1;
+}
+
+int nodes_find_beside(const struct attempt *attempt, struct kv_store *const *parts, uint32_t n,
+                      bool *ret_are_beside)
+{
+    struct kv_slice reply;
+    if (ask_for_slots(attempt, &reply) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        struct owner owner;
+        if (read_slots(attempt->store, slot_of(parts[i]->tag), reply, &owner) != 0)
+            return fail_to_read_slots(attempt);
+        ret_are_beside[i] = parts[i] != attempt->store && is_of(&owner, login_address(attempt));
+        if (ret_are_beside[i])
+            nodes_point_to(parts[i], owner.host, owner.port);
+    }
+    return 0;
 }

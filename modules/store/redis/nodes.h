@@ -53,4 +53,9 @@ uint64_t nodes_number(const struct kv_store *store);
  * *reterr. */
 int nodes_connect(const struct attempt *attempt, uint64_t *ret_id);
 
+/* Asks the node that is connected which of these partitions it has, besides the attempt's own, and
+ * points them to it. ret_are_beside: n. Returns: -1 and *reterr. */
+int nodes_find_beside(const struct attempt *attempt, struct kv_store *const *parts, uint32_t n,
+                      bool *ret_are_beside);
+
 #endif

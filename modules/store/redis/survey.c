@@ -1,5 +1,6 @@
 #include "survey.h"
 
+#include "nodes.h"
 #include "session.h"
 
 #include <time.h>
@@ -61,11 +62,16 @@ static bool fits_all(const struct survey *survey, const struct found *wanted)
     return true;
 }
 
+static bool has_epoch(const struct found *found, const char *epoch)
+{
+    return found->is_described && strcmp(found->epoch, epoch) == 0;
+}
+
 static uint32_t count_epoch(const struct survey *survey, const char *epoch)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < survey->n; i++)
-        n += survey->found[i].is_described && strcmp(survey->found[i].epoch, epoch) == 0;
+        n += has_epoch(&survey->found[i], epoch);
     return n;
 }
 
@@ -129,11 +135,6 @@ static int refuse(const struct survey *survey, struct kv_error *reterr)
 
 /* ---- looking ---- */
 
-static int look(const struct attempt *attempt, void *found)
-{
-    return finding_look(attempt, found);
-}
-
 /* Some nodes may be down. */
 static int visit(struct kv_store *part, int (*act)(const struct attempt *attempt, void *context),
                  void *context, struct kv_error *reterr)
@@ -145,11 +146,44 @@ static int visit(struct kv_store *part, int (*act)(const struct attempt *attempt
     return result;
 }
 
+struct looking {
+    struct kv_store *const *parts;
+    struct survey *survey;
+    bool are_seen[MOST_PARTS];
+};
+
+static int look(const struct attempt *attempt, struct looking *looking)
+{
+    uint32_t part = attempt->store->part;
+    looking->are_seen[part] = finding_look(attempt, &looking->survey->found[part]) == 0;
+    return looking->are_seen[part] ? 0 : -1;
+}
+
+/* At one partition, and over the same connection at the others that the node has. */
+static int look_at_node(const struct attempt *attempt, void *context)
+{
+    struct looking *looking = context;
+    struct attempt one = *attempt;
+    bool are_beside[MOST_PARTS];
+    uint32_t n = looking->survey->n;
+    if (look(attempt, looking) != 0 ||
+        nodes_find_beside(attempt, looking->parts, n, are_beside) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        one.store = looking->parts[i];
+        one.until_ms = link_clock_ms() + one.store->settings.timeout_ms;
+        if (are_beside[i] && !looking->are_seen[i] && look(&one, looking) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int look_at_all(struct kv_store *const *parts, struct survey *survey,
                        struct kv_error *reterr)
 {
+    struct looking looking = {.parts = parts, .survey = survey};
     for (uint32_t i = 0; i < survey->n; i++)
-        if (visit(parts[i], look, &survey->found[i], reterr) != 0)
+        if (!looking.are_seen[i] && visit(parts[i], look_at_node, &looking, reterr) != 0)
             return -1;
     return 0;
 }
@@ -178,7 +212,7 @@ static const struct found *find_accepted(const struct survey *survey, struct kv_
     return NULL;
 }
 
-/* Those that are lost come first: the accepted epoch is there until all is done. */
+/* Those that have the accepted epoch come last: so it is there until all is done. */
 static int accept_loss(struct kv_store *const *parts, const struct survey *survey,
                        const struct found *accepted, struct kv_error *reterr)
 {
@@ -187,7 +221,7 @@ static int accept_loss(struct kv_store *const *parts, const struct survey *surve
     placement_next_epoch(accepted->epoch, adoption.epoch);
     for (int turn = 0; turn < 2; turn++)
         for (uint32_t i = 0; i < survey->n; i++)
-            if (is_there(&survey->found[i]) == (turn == 1) &&
+            if (has_epoch(&survey->found[i], accepted->epoch) == (turn == 1) &&
                 visit(parts[i], adopt, &adoption, reterr) != 0)
                 return -1;
     host->log(host, KV_LOG_WARN,
