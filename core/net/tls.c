@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "net/tls_secrets.h"
 
 enum {
     KEYS_LIVE_MS = 12 * 3600 * 1000,
@@ -247,6 +248,7 @@ static void set_rules(SSL_CTX *context)
     SSL_CTX_set_num_tickets(context, 1);
     SSL_CTX_set_session_ticket_cb(context, NULL, judge_ticket, NULL);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+    kv_tls_secrets_prepare(context);
 }
 
 /* A session of one port cannot be resumed at another. */

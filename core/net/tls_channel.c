@@ -5,8 +5,12 @@
  * time, and sent; records that the kernel does not take belong to the channel, and the rest of the
  * text stays in place, unencrypted, until they are gone.
  *
- * OpenSSL also writes on its own (handshakes, answers to key updates, alerts): these records have
- * to keep their place, so they wait after the data that is being sent.
+ * Some records are not the user's (handshakes, answers to key updates, alerts): they have to keep
+ * their place, so they wait after the data that is being sent.
+ *
+ * Handshakes are OpenSSL's, and so is everything of TLS 1.2. After a handshake of TLS 1.3, the
+ * `SSL`, of which an idle connection would use most of its memory, is freed: the records that
+ * follow need two ciphers only (tls_records.h, tls_input.h).
  */
 #include "net/tls_channel.h"
 
@@ -21,32 +25,42 @@
 #include "base/mem.h"
 #include "loop/evloop.h"
 #include "net/intake.h"
-#include "net/tls_name.h"
 #include "net/iovecs.h"
+#include "net/tls_input.h"
+#include "net/tls_name.h"
+#include "net/tls_secrets.h"
 
 enum {
-    RECORD = 16384, /* the longest text of a record */
     READ_AT_ONCE = 64 << 10,
-    SENT_AT_ONCE = 64 << 10, /* approximately: whole records */
-    MOST_WAITING = 64 << 10, /* bytes that OpenSSL writes on its own */
-    OWN_MEMORY = 14 << 10,   /* of an idle connection, approximately */
-    HANDSHAKE = 22,          /* the type of record that begins a handshake */
+    SENT_AT_ONCE = 64 << 10,     /* approximately: whole records */
+    MOST_WAITING = 64 << 10,     /* bytes of records that are not the user's */
+    MEMORY_OF_SSL = 14 << 10,    /* of an idle connection, approximately */
+    MEMORY_OF_RECORDS = 3 << 10, /* likewise, after a handshake of TLS 1.3 */
+};
+
+/* The level of an alert, which tells nothing that its description does not. */
+enum {
+    WARNING = 1,
+    FATAL = 2
 };
 
 struct kv_tls_bench {
     BIO_METHOD *method;
     struct kv_buffer out; /* records to send */
     char in[READ_AT_ONCE];
-    char gathered[RECORD]; /* short texts that share a record */
+    char gathered[KV_TLS_MOST_TEXT]; /* short texts that share a record */
 };
 
 struct kv_tls_session {
-    SSL *ssl;
+    SSL *ssl;                       /* NULL: `records` has taken over */
+    struct kv_tls_secrets *secrets; /* during the handshake */
+    struct kv_tls_records *records;
+    struct kv_tls_input input; /* for `records` */
     struct kv_channel *channel;
     struct kv_tls_bench *bench;
-    struct kv_slice arrived;   /* in the bench, to be decrypted */
-    struct kv_buffer flying;   /* lent to the socket until it has sent them */
-    struct kv_buffer waiting;  /* to be sent after `flying` */
+    struct kv_tls_bytes arrived; /* in the bench, to be decrypted */
+    struct kv_buffer flying;     /* lent to the socket until it has sent them */
+    struct kv_buffer waiting;    /* to be sent after `flying` */
     struct iovec *lent, *next; /* the user's write, and the part of it that is not encrypted yet */
     size_t n_next;
     struct kv_charge charge;
@@ -56,6 +70,7 @@ struct kv_tls_session {
     bool is_open;
     bool is_writing; /* a write of the user is in progress */
     bool is_failed;
+    bool has_said_end; /* close_notify has been sent */
     bool met_plain_http;
 };
 
@@ -71,8 +86,9 @@ static int fd_of(const struct kv_tls_session *session)
 
 static void count(struct kv_tls_session *session)
 {
-    kv_charge_set(&session->charge,
-                  OWN_MEMORY + session->flying.capacity + session->waiting.capacity);
+    size_t own = session->ssl != NULL ? MEMORY_OF_SSL : MEMORY_OF_RECORDS;
+    kv_charge_set(&session->charge, own + session->flying.capacity + session->waiting.capacity +
+                                        session->input.partial.capacity);
 }
 
 /* ---- OpenSSL's input and output: the bench ---- */
@@ -80,7 +96,7 @@ static void count(struct kv_tls_session *session)
 static int bio_read(BIO *bio, char *bytes, int len)
 {
     struct kv_tls_session *session = BIO_get_data(bio);
-    struct kv_slice *arrived = &session->arrived;
+    struct kv_tls_bytes *arrived = &session->arrived;
     size_t n = arrived->len < (size_t)len ? arrived->len : (size_t)len;
     BIO_clear_retry_flags(bio);
     if (n == 0) {
@@ -88,7 +104,7 @@ static int bio_read(BIO *bio, char *bytes, int len)
         return -1;
     }
     memcpy(bytes, arrived->bytes, n);
-    *arrived = (struct kv_slice){arrived->bytes + n, arrived->len - n};
+    *arrived = (struct kv_tls_bytes){arrived->bytes + n, arrived->len - n};
     return (int)n;
 }
 
@@ -144,18 +160,27 @@ static struct kv_slice next_text(struct kv_tls_session *session, struct iovec **
 {
     char *gathered = session->bench->gathered;
     size_t len = 0;
-    if ((*iovecs)->iov_len >= RECORD || *n == 1) {
+    if ((*iovecs)->iov_len >= KV_TLS_MOST_TEXT || *n == 1) {
         struct kv_slice text = {(*iovecs)->iov_base, (*iovecs)->iov_len};
-        text.len = text.len < RECORD ? text.len : RECORD;
+        text.len = text.len < KV_TLS_MOST_TEXT ? text.len : KV_TLS_MOST_TEXT;
         return text;
     }
-    for (size_t i = 0; i < *n && len < RECORD; i++) {
-        size_t room = RECORD - len;
+    for (size_t i = 0; i < *n && len < KV_TLS_MOST_TEXT; i++) {
+        size_t room = KV_TLS_MOST_TEXT - len;
         size_t part = (*iovecs)[i].iov_len < room ? (*iovecs)[i].iov_len : room;
         memcpy(gathered + len, (*iovecs)[i].iov_base, part);
         len += part;
     }
     return (struct kv_slice){gathered, len};
+}
+
+/* Appends a record to the bench. Returns: -1 if the session has failed. */
+static int encrypt(struct kv_tls_session *session, struct kv_slice text)
+{
+    if (session->records != NULL)
+        return kv_tls_records_seal(session->records, KV_TLS_TEXT, text, &session->bench->out);
+    ERR_clear_error();
+    return SSL_write(session->ssl, text.bytes, (int)text.len) > 0 ? 0 : -1;
 }
 
 /* Encrypts some of the text, and removes it from the iovecs. Returns: -1 if the session has
@@ -164,7 +189,7 @@ static int encrypt_some(struct kv_tls_session *session, struct iovec **iovecs, s
 {
     while (*n != 0 && session->bench->out.len < SENT_AT_ONCE) {
         struct kv_slice text = next_text(session, iovecs, n);
-        if (text.len != 0 && SSL_write(session->ssl, text.bytes, (int)text.len) <= 0)
+        if (text.len != 0 && encrypt(session, text) != 0)
             return -1;
         kv_iovecs_skip(iovecs, n, text.len);
     }
@@ -174,7 +199,6 @@ static int encrypt_some(struct kv_tls_session *session, struct iovec **iovecs, s
 /* Writes as much as the kernel takes at once. Returns: whether everything was written. */
 static bool write_some(struct kv_tls_session *session, struct iovec **iovecs, size_t *n)
 {
-    ERR_clear_error();
     while (*n != 0 && session->flying.len == 0 && !session->is_failed) {
         session->is_failed |= encrypt_some(session, iovecs, n) != 0;
         send_bench(session);
@@ -248,8 +272,8 @@ static void fly_next(struct kv_tls_session *session)
     count(session);
 }
 
-/* If only OpenSSL's own records were lost, the next write of the user has to fail, instead of
- * waiting for them. */
+/* If only records were lost that are not the user's, the next write of the user has to fail,
+ * instead of waiting for them. */
 static void lose_sent(struct kv_tls_session *session)
 {
     session->is_failed = true;
@@ -282,7 +306,7 @@ static ssize_t receive(struct kv_tls_session *session, size_t most)
 {
     char *in = session->bench->in;
     ssize_t got = recv(fd_of(session), in, most < READ_AT_ONCE ? most : READ_AT_ONCE, 0);
-    session->arrived = (struct kv_slice){in, got > 0 ? (size_t)got : 0};
+    session->arrived = (struct kv_tls_bytes){in, got > 0 ? (size_t)got : 0};
     return got;
 }
 
@@ -294,7 +318,7 @@ static void note_end(struct kv_tls_session *session)
 }
 
 /* Decrypts everything that has arrived. */
-static void decrypt(struct kv_tls_session *session)
+static void decrypt_by_openssl(struct kv_tls_session *session)
 {
     h2o_buffer_t **input = &session->channel->sock->input;
     int got;
@@ -317,11 +341,71 @@ static void decrypt(struct kv_tls_session *session)
         session->is_failed |= error != SSL_ERROR_WANT_READ;
 }
 
+/* Adds text to the user's input. */
+static void add_input(struct kv_tls_session *session, struct kv_slice text)
+{
+    h2o_buffer_t **input = &session->channel->sock->input;
+    kv_counter_add(&session->channel->traffic->received, text.len);
+    while (text.len != 0) {
+        size_t room;
+        char *to = kv_intake_reserve(input, &room);
+        session->is_failed |= to == NULL;
+        if (to == NULL)
+            return;
+        size_t n = text.len < room ? text.len : room;
+        memcpy(to, text.bytes, n);
+        (*input)->size += n;
+        text = (struct kv_slice){text.bytes + n, text.len - n};
+    }
+}
+
+/* Sends records that the peer's require: one KeyUpdate, however often it has asked for it, or an
+ * alert. There are none after close_notify. */
+static void answer_records(struct kv_tls_session *session)
+{
+    struct kv_tls_input *input = &session->input;
+    const char alert[] = {FATAL, (char)input->alert};
+    struct kv_buffer *out = &session->bench->out;
+    if (session->has_said_end)
+        return;
+    if (input->owes_update)
+        session->is_failed |= kv_tls_records_renew_own(session->records, out) != 0;
+    input->owes_update = false;
+    if (input->alert != 0)
+        kv_tls_records_seal(session->records, KV_TLS_ALERT, (struct kv_slice){alert, sizeof(alert)},
+                            out);
+}
+
+static void decrypt_records(struct kv_tls_session *session)
+{
+    enum kv_tls_came came = KV_TLS_CAME_TEXT;
+    struct kv_slice text;
+    kv_tls_input_begin(&session->input);
+    while (came == KV_TLS_CAME_TEXT && !session->is_failed) {
+        came = kv_tls_input_next(&session->input, session->records, &session->arrived, &text);
+        if (came == KV_TLS_CAME_TEXT)
+            add_input(session, text);
+    }
+    session->is_failed |= came == KV_TLS_CAME_BROKEN;
+    answer_records(session);
+    if (came == KV_TLS_CAME_END)
+        note_end(session);
+    count(session);
+}
+
+static void decrypt(struct kv_tls_session *session)
+{
+    if (session->records != NULL)
+        decrypt_records(session);
+    else
+        decrypt_by_openssl(session);
+}
+
 /* A session begins with a handshake; any other beginning is another protocol. */
 static void check_beginning(struct kv_tls_session *session)
 {
     char first = session->arrived.bytes[0];
-    if (session->has_begun || first == HANDSHAKE)
+    if (session->has_begun || first == KV_TLS_HANDSHAKE)
         return;
     session->is_failed = true;
     /* A request may follow an empty line, with which a binary PROXY header begins, too. */
@@ -337,6 +421,24 @@ static void note_certificate(struct kv_tls_session *session)
     session->certificate.ends_s = kv_tls_end_of(session->ssl);
 }
 
+static void free_ssl(struct kv_tls_session *session)
+{
+    SSL_free(session->ssl);
+    session->ssl = NULL;
+}
+
+/* The handshake is complete: from now on, OpenSSL is used only if it has to be. */
+static void begin_text(struct kv_tls_session *session)
+{
+    note_certificate(session);
+    session->records = kv_tls_secrets_take_over(session->secrets, session->ssl);
+    kv_tls_secrets_destroy(session->secrets, session->ssl);
+    session->secrets = NULL;
+    if (session->records != NULL)
+        free_ssl(session);
+    count(session);
+}
+
 static void shake_hands(struct kv_tls_session *session)
 {
     check_beginning(session);
@@ -346,7 +448,7 @@ static void shake_hands(struct kv_tls_session *session)
     int result = SSL_do_handshake(session->ssl);
     session->is_open = result == 1;
     if (session->is_open)
-        note_certificate(session);
+        begin_text(session);
     else
         session->is_failed = SSL_get_error(session->ssl, result) != SSL_ERROR_WANT_READ;
 }
@@ -393,16 +495,27 @@ static bool fill_tls(struct kv_channel *channel, size_t most, enum kv_channel_ev
 
 /* ---- closing ---- */
 
-/* Sends close_notify, if the kernel takes it at once. */
+/* Appends close_notify to the bench. Returns: -1 if the session has failed. */
+static int encrypt_end(struct kv_tls_session *session)
+{
+    static const char end[] = {WARNING, KV_TLS_CLOSE_NOTIFY};
+    if (session->records != NULL)
+        return kv_tls_records_seal(session->records, KV_TLS_ALERT,
+                                   (struct kv_slice){end, sizeof(end)}, &session->bench->out);
+    ERR_clear_error();
+    return SSL_shutdown(session->ssl) >= 0 ? 0 : -1;
+}
+
+/* Sends close_notify once, if the kernel takes it at once. */
 static void farewell_tls(struct kv_channel *channel)
 {
     struct kv_tls_session *session = session_of(channel);
     struct kv_buffer *out = &session->bench->out;
-    if (!session->is_open || session->is_failed || session->flying.len != 0)
+    if (!session->is_open || session->is_failed || session->has_said_end ||
+        session->flying.len != 0)
         return;
-    ERR_clear_error();
-    if ((SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN) == 0 &&
-        SSL_shutdown(session->ssl) >= 0)
+    session->has_said_end = true;
+    if (encrypt_end(session) == 0)
         send(fd_of(session), out->bytes, out->len, 0);
     kv_buffer_trim(out, 2 * SENT_AT_ONCE);
 }
@@ -416,7 +529,10 @@ static void shut_writing_tls(struct kv_channel *channel)
 static void fini_tls(struct kv_channel *channel)
 {
     struct kv_tls_session *session = session_of(channel);
-    SSL_free(session->ssl);
+    kv_tls_secrets_destroy(session->secrets, session->ssl);
+    free_ssl(session);
+    kv_tls_records_destroy(session->records);
+    kv_tls_input_fini(&session->input);
     kv_buffer_fini(&session->flying);
     kv_buffer_fini(&session->waiting);
     give_back(session);
@@ -460,7 +576,7 @@ static void take_early(struct kv_tls_session *session)
     if (early->size == 0)
         return;
     h2o_buffer_init(&channel->sock->input, &h2o_socket_buffer_prototype);
-    session->arrived = (struct kv_slice){early->bytes, early->size};
+    session->arrived = (struct kv_tls_bytes){early->bytes, early->size};
     take_arrived(session);
     h2o_buffer_dispose(&early);
     if (session->is_failed)
@@ -474,6 +590,7 @@ void kv_channel_secure(struct kv_channel *channel, struct kv_tls *tls, struct kv
     session->bench = bench;
     session->charge.tally = channel->charge.tally;
     session->ssl = create_ssl(session, tls);
+    session->secrets = kv_tls_secrets_watch(session->ssl);
     channel->tls = session;
     channel->ops = &tls_ops;
     count(session);

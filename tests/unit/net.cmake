@@ -2,3 +2,6 @@ kv_add_test(unit_ebb SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/net/ebb_test.c USE
 kv_add_test(unit_outbound SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/net/outbound_test.c USES kv_net)
 kv_add_test(unit_quantum SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/net/quantum_test.c USES kv_net)
 kv_add_test(unit_tls_name SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/net/tls_name_test.c USES kv_net)
+kv_add_test(unit_tls_input SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/net/tls_input_test.c USES kv_net)
+kv_add_test(unit_tls_records SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/net/tls_records_test.c USES kv_net)
+kv_add_test(unit_tls_secrets SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/net/tls_secrets_test.c USES kv_net)

@@ -1,0 +1,1 @@
+kv_add_fuzz(tls SOURCES tls_fuzz.c USES kv_net)
