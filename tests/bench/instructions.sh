@@ -2,24 +2,27 @@
 # Instructions per request, by the place of execution. callgrind counts them, so the figure does not depend on
 # the load of the machine:
 #   tests/bench/instructions.sh [--store STORE] [--against BUILD] [--access TOKEN]
-#       [--more YAML] [KIND[:IN_FLIGHT] …]
+#       [--more YAML] [--tls on] [KIND[:IN_FLIGHT] …]
 # KIND is http-get, http-post, ws-get or ws-set; each of 16 connections has IN_FLIGHT requests in flight (default:
 # 1). Two runs of different length are compared, so that starting and stopping do not count. --against also
 # measures the build in that folder, and prints the ratio. KV_BENCH_BUILD selects the build folder, whose programs
 # are used as they are. With --access, the server of this build has access rules, and each HTTP request has the same
 # token; the other build (by default, this one once more) has none. TOKEN is static, jwt (a JSON Web Token of 220 bytes),
-# or long-jwt (one of 870 bytes, as identity providers issue them). --more adds lines to the configuration.
+# or long-jwt (one of 870 bytes, as identity providers issue them). --more adds lines to the configuration. With
+# --tls, both builds are measured over TLS 1.3; instructions of encryption are the libraries'.
 set -eu
 store=memory
 against=
 access=
 more=
+tls=
 while [ $# -gt 0 ]; do
     case "$1" in
     --store) store="$2" ;;
     --against) against="$(cd "$2" && pwd)" ;;
     --access) access="$2" ;;
     --more) more="$2" ;;
+    --tls) tls="$2" ;;
     *) break ;;
     esac
     shift 2
@@ -39,6 +42,16 @@ server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
 port="$(python3 tests/bench/ports.py)"
 
+scheme=http
+at_port=
+if [ -n "$tls" ]; then
+    scheme=https
+    at_port=", tls: {cert: $folder/tls.pem, key: $folder/tls.pem}"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+        -keyout "$folder/tls.key" -out "$folder/tls.pem" 2>"$folder/log"
+    cat "$folder/tls.key" >>"$folder/tls.pem"
+fi
+
 secret=a-secret-of-this-benchmark-which-is-long-enough
 claims='"sub": "ann", "jti": "3f2a8c0e-5b7d-4c1e-9a46-0d2f8b1c7e55", "name": "Ann"'
 case "$access" in
@@ -57,7 +70,8 @@ print_rules() { # the rules; keys begin with `key:`
 }
 
 configure() { # build
-    printf 'listen: [{port: %s}]\nthreads: 1\nmodules: %s\nlog: {level: error}\n%s\n' "$port" "$1/modules" "$more"
+    printf 'listen: [{port: %s%s}]\nthreads: 1\nmodules: %s\nlog: {level: error}\n%s\n' \
+        "$port" "$at_port" "$1/modules" "$more"
     case "$store" in
     memory | simple) printf 'storage: {module: %s}\n' "$store" ;;
     *) printf 'storage: {module: %s, %s: {path: %s}}\n' "$store" "$store" "$folder/data" ;;
@@ -68,7 +82,7 @@ configure() { # build
 }
 
 await_server() {
-    until curl -sf "http://127.0.0.1:$port/readyz" >"$folder/ready"; do
+    until curl -skf "$scheme://127.0.0.1:$port/readyz" >"$folder/ready"; do
         kill -0 "$server" || { server= && cat "$folder/log" && exit 1; }
         sleep 0.1
     done
@@ -81,8 +95,9 @@ count() { # build, kind, seconds, requests in flight: prints the answers, and th
         "$1/kvserver" -c "$folder/kvserver.yaml" &
     server=$!
     await_server
-    "$build/bench/kv_load" fill "$port" keys=10000 depth=16 >"$folder/fill"
-    "$build/bench/kv_load" "$2" "$port" keys=10000 connections=16 depth="$4" seconds="$3" >"$folder/load"
+    "$build/bench/kv_load" fill "$port" keys=10000 depth=16 ${tls:+tls=1} >"$folder/fill"
+    "$build/bench/kv_load" "$2" "$port" keys=10000 connections=16 depth="$4" seconds="$3" \
+        ${tls:+tls=1} >"$folder/load"
     kill "$server"
     wait "$server" || true
     server=
