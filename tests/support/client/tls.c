@@ -96,6 +96,8 @@ static SSL_CTX *create_context(const struct kv_test_tls_options *options)
     }
     if (options->ciphers != NULL)
         SSL_CTX_set_cipher_list(context, options->ciphers);
+    if (options->suites != NULL)
+        SSL_CTX_set_ciphersuites(context, options->suites);
     if (options->ca != NULL) {
         assert_int_equal(SSL_CTX_load_verify_file(context, options->ca), 1);
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
@@ -192,6 +194,12 @@ SSL_SESSION *kv_test_tls_session(const struct kv_test_stream *stream)
 void kv_test_tls_update_keys(struct kv_test_stream *stream)
 {
     assert_int_equal(SSL_key_update(stream->tls->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    SSL_do_handshake(stream->tls->ssl);
+}
+
+void kv_test_tls_update_key(struct kv_test_stream *stream)
+{
+    assert_int_equal(SSL_key_update(stream->tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
     SSL_do_handshake(stream->tls->ssl);
 }
 

@@ -20,6 +20,7 @@ struct kv_test_tls_options {
     const char *identity;  /* PEM: the client's certificate and key; NULL: none */
     const char *protocols; /* offered by ALPN, in wire format; NULL: none */
     const char *ciphers;   /* of TLS 1.2 */
+    const char *suites;    /* of TLS 1.3 */
     int version;           /* the only version allowed, as OpenSSL numbers them; 0: any */
     struct ssl_session_st *session; /* to resume */
 };
@@ -38,8 +39,10 @@ bool kv_test_tls_is_resumed(const struct kv_test_stream *stream);
 bool kv_test_tls_has_closed(const struct kv_test_stream *stream);
 /* Owns: the caller, by SSL_SESSION_free(). */
 struct ssl_session_st *kv_test_tls_session(const struct kv_test_stream *stream);
-/* Asks the server for new keys. */
+/* Changes the client's key, and asks the server to change its own. */
 void kv_test_tls_update_keys(struct kv_test_stream *stream);
+/* Changes the client's key alone. */
+void kv_test_tls_update_key(struct kv_test_stream *stream);
 
 /* For streams: like non-blocking recv() and send(). */
 ssize_t kv_test_tls_receive(struct kv_test_tls *tls, struct kv_buffer *in);
