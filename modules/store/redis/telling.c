@@ -239,6 +239,21 @@ static uint64_t shown_by(const struct shard *shard, const struct job *job)
     return revision;
 }
 
+/* Under the lock. Deadlines are set without changes, by any number of servers: those that wait for
+ * the same change are given back as one, the earliest. Returns: whether it is among them now. */
+static bool joins_last(struct shard *shard, const struct job *job)
+{
+    struct jobs *held = &shard->held;
+    if (job->kind != JOB_WAKE || held->n == 0)
+        return false;
+    struct job *last = jobs_at(held, held->n - 1);
+    if (last->kind != JOB_WAKE || last->revision != job->revision)
+        return false;
+    if (last->deadline_ms > job->deadline_ms)
+        last->deadline_ms = job->deadline_ms;
+    return true;
+}
+
 void telling_hold(struct shard *shard, const struct job *job)
 {
     struct cluster *cluster = shard->cluster;
@@ -246,8 +261,9 @@ void telling_hold(struct shard *shard, const struct job *job)
     pthread_mutex_lock(&cluster->lock);
     held.revision = shown_by(shard, job);
     held.since_ms = link_clock_ms();
-    bool has_room = jobs_reserve(&shard->held, 1);
-    if (has_room)
+    bool has_joined = joins_last(shard, &held);
+    bool has_room = has_joined || jobs_reserve(&shard->held, 1);
+    if (has_room && !has_joined)
         jobs_append(&shard->held, &held);
     telling_alert(cluster);
     pthread_mutex_unlock(&cluster->lock);

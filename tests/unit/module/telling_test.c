@@ -26,6 +26,7 @@ static struct cluster cluster;
 static struct kv_store parts[N_SHARDS];
 static uint64_t late; /* reported during the first change; 0: none */
 static uint64_t revision_at_resync;
+static int64_t woken_at;
 static char log_text[256];
 
 /* ---- what telling.c needs of other files ---- */
@@ -102,7 +103,7 @@ static void wake_at(const struct kv_store_host *host, uint32_t part, int64_t dea
 {
     (void)host;
     (void)part;
-    (void)deadline_ms;
+    woken_at = deadline_ms;
     note("wake");
 }
 
@@ -300,6 +301,37 @@ static void results_wait_for_the_resync_before_them(void **state)
     assert_string_equal(log_text, "resync wake ");
 }
 
+static void wake_at_deadline(int64_t deadline_ms)
+{
+    telling_hold(&cluster.shards[0], &(struct job){.kind = JOB_WAKE, .deadline_ms = deadline_ms});
+}
+
+/* Otherwise clients that set deadlines again and again fill the memory while a master is away. */
+static void deadlines_that_wait_for_the_same_change_are_one(void **state)
+{
+    (void)state;
+    line_up(0, 10);
+    for (int i = 0; i < 1000; i++)
+        wake_at_deadline(5000 - i);
+    wake_at_deadline(6000);
+    assert_int_equal(cluster.shards[0].held.n, 1);
+    tell_all();
+    assert_string_equal(log_text, "10 wake ");
+    assert_int_equal(woken_at, 4001);
+}
+
+static void deadlines_do_not_wait_for_later_changes(void **state)
+{
+    (void)state;
+    line_up(0, 10);
+    wake_at_deadline(5000);
+    line_up(0, 20);
+    wake_at_deadline(4000);
+    assert_int_equal(cluster.shards[0].held.n, 2);
+    tell_all();
+    assert_string_equal(log_text, "10 20 wake wake ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +356,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_resync_does_not_stand_in_for_the_next_one, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(results_wait_for_the_resync_before_them, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deadlines_that_wait_for_the_same_change_are_one, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(deadlines_do_not_wait_for_later_changes, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
