@@ -90,6 +90,7 @@ endforeach()
 kv_add_test(unit_redis_telling SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/telling_test.c ${telling_sources}
             USES redis_client)
 target_include_directories(test_unit_redis_telling PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+target_link_options(test_unit_redis_telling PRIVATE -Wl,--wrap=calloc)
 
 # Its known nodes.
 kv_add_test(unit_redis_nodes

@@ -344,7 +344,7 @@ static int create_parts(struct kv_store *store,
     struct kv_store *parts[MOST_PARTS];
     for (uint32_t i = 0; i < cluster->n_shards; i++) {
         parts[i] = cluster->shards[i].store = create_part(store, &cluster->shards[i], i);
-        if (parts[i] == NULL)
+        if (parts[i] == NULL || !telling_init(&cluster->shards[i]))
             return kv_error_set(reterr, "no memory");
         if (prepare_part(parts[i], reterr) != 0)
             return -1;

@@ -19,9 +19,10 @@ enum {
 
 /* ---- what is in line ---- */
 
+/* Makes room for a change, and for a resync behind it: that has to find room without memory. */
 static bool reserve(struct queue *queue)
 {
-    if (queue->n < queue->capacity)
+    if (queue->n + 1 < queue->capacity)
         return true;
     size_t capacity = queue->capacity == 0 ? FIRST_ROOM : 2 * queue->capacity;
     struct pending *slots = calloc(capacity, sizeof(*slots));
@@ -162,7 +163,7 @@ static void line_up_resync(struct shard *shard)
     uint64_t revision = larger(least, larger(shard->store->newest, shard->cluster->taken));
     if (waiting != NULL)
         waiting->change.revision = revision;
-    else if (reserve(&shard->pending))
+    else
         append(shard, &(struct pending){.change = {.revision = revision}, .is_resync = true});
     shard->last = revision + 1;
 }
@@ -367,11 +368,12 @@ static void drop_shown(struct shard *shard, uint64_t revision)
 static struct told take(struct cluster *cluster, struct shard *shard)
 {
     struct told told = {take_first(&shard->pending), shard->store->part};
-    uint64_t revision = place_of(cluster, &told.pending);
-    if (told.pending.is_resync)
-        drop_shown(shard, revision);
-    told.pending.change.revision = revision;
-    cluster->taken = larger(cluster->taken, revision);
+    struct kv_change *change = &told.pending.change;
+    if (told.pending.is_resync) {
+        change->revision = place_of(cluster, &told.pending);
+        drop_shown(shard, change->revision);
+    }
+    cluster->taken = larger(cluster->taken, change->revision);
     return told;
 }
 
@@ -515,6 +517,11 @@ void *telling_run(void *arg)
         give_back_ready(cluster);
     }
     return NULL;
+}
+
+bool telling_init(struct shard *shard)
+{
+    return reserve(&shard->pending);
 }
 
 void telling_clear(struct shard *shard)

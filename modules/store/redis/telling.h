@@ -7,8 +7,12 @@
 
 #include "shards.h"
 
+/* To be called first, for a partition that begins as zeros. Returns: false if there is no memory.
+ */
+bool telling_init(struct shard *shard);
+
 /* The partition reports a change. One whose revision has been passed already cannot be told in
- * order: it becomes a resync. */
+ * order, and becomes a resync; so does one for which there is no memory. */
 void telling_line_up(struct shard *shard, const struct kv_change *change, bool is_elsewhere);
 void telling_line_up_resync(struct shard *shard);
 

@@ -78,6 +78,7 @@ static int set_up(void **state)
         stores[i] =
             (struct kv_store){.part = i, .connected_to = i == N_PARTS - 1 ? OTHER_NODE : NODE};
         cluster.shards[i] = (struct shard){.cluster = &cluster, .store = &stores[i], .upto = 100};
+        assert_true(telling_init(&cluster.shards[i]));
         n_wakes[i] = 0;
     }
     now_ms = 1000;

@@ -27,7 +27,19 @@ static struct kv_store parts[N_SHARDS];
 static uint64_t late; /* reported during the first change; 0: none */
 static uint64_t revision_at_resync;
 static int64_t woken_at;
-static char log_text[256];
+static char log_text[512];
+
+/* ---- memory ---- */
+
+static bool has_no_memory;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return has_no_memory ? NULL : __real_calloc(n, size);
+}
 
 /* ---- what telling.c needs of other files ---- */
 
@@ -121,7 +133,9 @@ static int set_up(void **state)
     for (uint32_t i = 0; i < N_SHARDS; i++) {
         parts[i] = (struct kv_store){.part = i};
         cluster.shards[i] = (struct shard){.cluster = &cluster, .store = &parts[i]};
+        assert_true(telling_init(&cluster.shards[i]));
     }
+    has_no_memory = false;
     log_text[0] = '\0';
     late = 0;
     return 0;
@@ -301,6 +315,21 @@ static void results_wait_for_the_resync_before_them(void **state)
     assert_string_equal(log_text, "resync wake ");
 }
 
+/* As many as there is room for, and more. */
+static void changes_without_memory_become_a_resync(void **state)
+{
+    (void)state;
+    has_no_memory = true;
+    for (uint64_t i = 1; i <= 100; i++) {
+        parts[0].newest = i;
+        line_up(0, i);
+    }
+    has_no_memory = false;
+    tell_all();
+    assert_non_null(strstr(log_text, "62 63 resync "));
+    assert_int_equal(revision_at_resync, 101);
+}
+
 static void wake_at_deadline(int64_t deadline_ms)
 {
     telling_hold(&cluster.shards[0], &(struct job){.kind = JOB_WAKE, .deadline_ms = deadline_ms});
@@ -356,6 +385,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_resync_does_not_stand_in_for_the_next_one, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(results_wait_for_the_resync_before_them, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(changes_without_memory_become_a_resync, set_up, tear_down),
         cmocka_unit_test_setup_teardown(deadlines_that_wait_for_the_same_change_are_one, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(deadlines_do_not_wait_for_later_changes, set_up, tear_down),
