@@ -47,11 +47,11 @@ void kv_test_await_log(const struct kv_test_server *server, const char *part);
 /* Whether the store is one that outlives its server. */
 bool kv_test_has_durable_store(void);
 
-/* Whether two servers share the store, and connections go to the two by turns (server.h). */
+/* Whether several servers share the store, and connections go to them by turns (server.h). */
 bool kv_test_has_twins(void);
 
-/* Waits until both have told what was answered before, which one of them may do a while after the
- * other. Without twins there is nothing to wait for. */
+/* Waits until all have told what was answered before, which one of them may do a while after
+ * another. Without twins there is nothing to wait for. */
 void kv_test_settle(uint16_t port);
 
 /* Whether keys are listed in byte order. A cluster, which twins share, lists them in its own. */

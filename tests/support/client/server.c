@@ -155,16 +155,22 @@ static void start_one(struct kv_test_server *server, const char *yaml, const cha
     }
 }
 
+int kv_test_n_servers(void)
+{
+    const char *text = getenv("KV_TEST_SERVERS");
+    return text == NULL ? 1 : atoi(text);
+}
+
 static void start(struct kv_test_server *server, const char *yaml, const char *import_path,
                   is_up_fn is_up)
 {
-    const char *twin = getenv("KV_TEST_TWIN");
+    struct kv_test_server *last = server;
     start_one(server, yaml, NULL, import_path, is_up);
-    if (twin == NULL || strcmp(twin, "on") != 0)
-        return;
-    server->twin = kv_calloc(1, sizeof(*server->twin));
-    start_one(server->twin, yaml, server->program.folder, NULL, is_up);
-    kv_test_stream_pair(server->port, server->twin->port);
+    for (int i = 1; i < kv_test_n_servers(); i++) {
+        last = last->twin = kv_calloc(1, sizeof(*last));
+        start_one(last, yaml, server->program.folder, NULL, is_up);
+        kv_test_stream_share(server->port, last->port);
+    }
 }
 
 /* end: returns the exit code. */
@@ -172,7 +178,7 @@ static int end_twin(struct kv_test_server *server, int (*end)(struct kv_test_ser
 {
     if (server->twin == NULL)
         return 0;
-    kv_test_stream_pair(server->port, 0);
+    kv_test_stream_unshare(server->port);
     int exit_code = end(server->twin);
     free(server->twin);
     server->twin = NULL;
@@ -219,7 +225,7 @@ static int await_end(struct kv_test_server *server)
 int kv_test_server_await_end(struct kv_test_server *server)
 {
     int exit_code = await_end(server);
-    int exit_code_of_twin = server->twin == NULL ? 0 : await_end(server->twin);
+    int exit_code_of_twin = server->twin == NULL ? 0 : kv_test_server_await_end(server->twin);
     return exit_code != 0 ? exit_code : exit_code_of_twin;
 }
 
@@ -258,7 +264,7 @@ char *kv_test_server_log(const struct kv_test_server *server)
     char *log = kv_test_program_read(&server->program, "err");
     if (server->twin == NULL)
         return log;
-    char *log_of_twin = kv_test_program_read(&server->twin->program, "err");
+    char *log_of_twin = kv_test_server_log(server->twin);
     struct kv_buffer both = {0};
     kv_buffer_printf(&both, "%s%s", log, log_of_twin);
     kv_buffer_append_char(&both, '\0');

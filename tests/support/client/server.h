@@ -11,10 +11,13 @@ struct kv_test_server {
     uint16_t port;
     bool is_asked_to_end;
     int exit_code; /* once it has ended by itself */
-    /* With KV_TEST_TWIN=on: another server with the same configuration, and hence the same store.
-     * Connections to the port go to the two servers alternately. NULL: none. */
+    /* Another server with the same configuration, and hence the same store; it may have a twin
+     * itself. Connections to the port go to all of them by turns. NULL: none. */
     struct kv_test_server *twin;
 };
+
+/* How many servers share the store, by KV_TEST_SERVERS: 1 without it. */
+int kv_test_n_servers(void);
 
 /* Starts the server, and returns when `GET /readyz` is answered with 200. A server that fails to
  * start fails the test and shows its log. yaml: the configuration; each `%port` is replaced by a

@@ -23,7 +23,8 @@
 
 enum {
     PIECE = 256 * 1024, /* bytes per read */
-    MOST_PAIRS = 16,
+    MOST_GROUPS = 16,
+    MOST_OF_GROUP = 4,
 };
 
 int64_t kv_test_now_us(void)
@@ -47,30 +48,51 @@ void kv_test_sleep_ms(int64_t duration_ms)
         continue;
 }
 
-/* Pairs of ports whose servers are interchangeable. */
-static struct pair {
-    uint16_t port, other;
-    bool is_others_turn;
-} pairs[MOST_PAIRS];
+/* Ports whose servers are interchangeable; the first one stands for all. */
+static struct group {
+    uint16_t ports[MOST_OF_GROUP];
+    size_t n; /* 0: unused */
+    size_t next;
+} groups[MOST_GROUPS];
 
-void kv_test_stream_pair(uint16_t port, uint16_t other)
+static struct group *find_group(uint16_t port)
 {
-    size_t i = 0;
-    while (i < MOST_PAIRS && pairs[i].port != port && pairs[i].port != 0)
-        i++;
-    assert_true(i < MOST_PAIRS);
-    pairs[i] = (struct pair){.port = other == 0 ? 0 : port, .other = other};
+    for (size_t i = 0; i < MOST_GROUPS; i++)
+        if (groups[i].n != 0 && groups[i].ports[0] == port)
+            return &groups[i];
+    return NULL;
 }
 
-static uint16_t choose_of_pair(uint16_t port)
+static struct group *add_group(uint16_t port)
 {
-    for (size_t i = 0; i < MOST_PAIRS; i++) {
-        if (port == 0 || pairs[i].port != port)
-            continue;
-        pairs[i].is_others_turn = !pairs[i].is_others_turn;
-        return pairs[i].is_others_turn ? port : pairs[i].other;
-    }
-    return port;
+    size_t i = 0;
+    while (i < MOST_GROUPS && groups[i].n != 0)
+        i++;
+    assert_true(i < MOST_GROUPS);
+    groups[i] = (struct group){.ports = {port}, .n = 1};
+    return &groups[i];
+}
+
+void kv_test_stream_share(uint16_t port, uint16_t other)
+{
+    struct group *group = find_group(port);
+    if (group == NULL)
+        group = add_group(port);
+    assert_true(group->n < MOST_OF_GROUP);
+    group->ports[group->n++] = other;
+}
+
+void kv_test_stream_unshare(uint16_t port)
+{
+    struct group *group = find_group(port);
+    if (group != NULL)
+        group->n = 0;
+}
+
+static uint16_t choose_of_group(uint16_t port)
+{
+    struct group *group = find_group(port);
+    return group == NULL ? port : group->ports[group->next++ % group->n];
 }
 
 /* receive_bytes must be set before connecting to bound the window; 0 leaves it to the system. */
@@ -83,7 +105,7 @@ static bool stream_connect(struct kv_test_stream *stream, uint16_t port, int rec
     setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     struct sockaddr_in address = {
         .sin_family = AF_INET,
-        .sin_port = htons(choose_of_pair(port)),
+        .sin_port = htons(choose_of_group(port)),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     if (connect(stream->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
@@ -128,7 +150,7 @@ void kv_test_stream_open_unix(struct kv_test_stream *stream, const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     *stream = (struct kv_test_stream){.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     assert_true(stream->fd >= 0 && strlen(path) < sizeof(address.sun_path));
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     if (connect(stream->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         fail_msg("cannot connect to %s: %s", path, strerror(errno));
 }

@@ -50,8 +50,10 @@ void kv_test_stream_open_clear(struct kv_test_stream *stream, uint16_t port);
  * reader. */
 void kv_test_stream_open_narrow(struct kv_test_stream *stream, uint16_t port, int receive_bytes);
 
-/* From now on, connections to `port` go to `port` and `other` alternately; 0: no longer. */
-void kv_test_stream_pair(uint16_t port, uint16_t other);
+/* From now on, connections to `port` go to `other` as well, by turns. */
+void kv_test_stream_share(uint16_t port, uint16_t other);
+/* From now on, they all go to `port`. */
+void kv_test_stream_unshare(uint16_t port);
 
 /* Connects to a Unix socket. */
 void kv_test_stream_open_unix(struct kv_test_stream *stream, const char *path);

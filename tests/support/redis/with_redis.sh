@@ -1,8 +1,8 @@
 #!/bin/sh
 # with_redis.sh COMMAND [ARGUMENT]...: runs the command beside a new redis-server (or the program
 # KV_TEST_REDIS_PROGRAM), which listens only on a socket. The socket's path replaces each `@redis` in the
-# arguments, and is in KV_TEST_REDIS. Exits like the command; with 77 if there is no redis-server of version 7
-# or later.
+# arguments and in KV_TEST_STORE_OPTIONS, and is in KV_TEST_REDIS. Exits like the command; with 77 if there is
+# no redis-server of version 7 or later.
 set -u
 
 program=${KV_TEST_REDIS_PROGRAM:-redis-server} # or a valkey-server
@@ -30,8 +30,14 @@ until [ -S "$KV_TEST_REDIS" ]; do
     sleep 0.05
 done
 
+with_socket() {
+    printf '%s' "$1" | sed "s|@redis|$KV_TEST_REDIS|g"
+}
+
 for argument; do
     shift
-    set -- "$@" "$(printf '%s' "$argument" | sed "s|@redis|$KV_TEST_REDIS|g")"
+    set -- "$@" "$(with_socket "$argument")"
 done
+KV_TEST_STORE_OPTIONS=$(with_socket "${KV_TEST_STORE_OPTIONS:-}")
+export KV_TEST_STORE_OPTIONS
 "$@"
