@@ -146,6 +146,14 @@ def run_load(kind, port, **settings):
     return result
 
 
+def run_expiry(port, **settings):
+    """Each expiry must be told, and once."""
+    result = run_load("expiry", port, **settings)
+    if result["missing"] != 0 or result["twice"] != 0:
+        sys.exit(f"expiries are missing, or are told twice: {result}")
+    return result
+
+
 def load(kind, server, **settings):
     return lambda options: run_load(kind, PORTS[server], seconds=options.seconds,
                                     keys=options.keys, **settings)["rate"]

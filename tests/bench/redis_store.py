@@ -6,8 +6,8 @@ import os
 import statistics
 import subprocess
 
-from harness import (BUILD, PORTS, Ratio, is_chosen, kvserver_yaml, processor_seconds, run_load, show, show_figure,
-                     wait_until_ready)
+from harness import (BUILD, PORTS, Ratio, is_chosen, kvserver_yaml, processor_seconds, run_expiry, run_load, show,
+                     show_figure, wait_until_ready)
 
 CORES = f"0-{os.cpu_count() - 1}"
 PARTITIONS = 24
@@ -27,8 +27,8 @@ def start_redis(servers, name, *arguments):
                          "--appendonly", "no", *arguments], PORTS[name], CORES)
 
 
-def start_kvserver(servers, name, where, threads=1):
-    path = servers.write(f"{name}.yaml", kvserver_yaml(PORTS[name], threads, f"module: redis, redis: {{{where}}}"))
+def start_kvserver(servers, name, where, threads=1, more=""):
+    path = servers.write(f"{name}.yaml", kvserver_yaml(PORTS[name], threads, f"module: redis, redis: {{{where}}}", more))
     process = servers.start(name, [f"{BUILD}/kvserver", "-c", path], PORTS[name], CORES)
     wait_until_ready(PORTS[name])
     return process
@@ -119,7 +119,7 @@ def show_told(figures, what, rate, marks, options):
 
 
 def show_expiry(figures, options):
-    late = run_load("expiry", PORTS["one"], background=options.keys, rate=options.shared_expiries,
+    late = run_expiry(PORTS["one"], background=options.keys, rate=options.shared_expiries,
                     seconds=max(1, 2 * options.seconds))
     what = f"redis: expiry told late, {options.shared_expiries:,}/s, {options.keys:,} others"
     show_figure(figures, f"{what}, p50", late["p50_us"] / 1e3, "ms", None)
@@ -219,10 +219,14 @@ def measure_cluster(servers, options, results):
     stop(servers, *names)
 
 
+def show_load_average(when):
+    print(f"load average {os.getloadavg()[0]:.1f} {when}", flush=True)
+
+
 def measure(servers, options, results):
-    print(f"load average {os.getloadavg()[0]:.1f} at the start", flush=True)
+    show_load_average("at the start")
     if is_chosen("redis single", options):
         measure_single(servers, options, results)
     if is_chosen("redis cluster", options):
         measure_cluster(servers, options, results)
-    print(f"load average {os.getloadavg()[0]:.1f} at the end", flush=True)
+    show_load_average("at the end")

@@ -20,10 +20,11 @@ import change_log
 import console
 import deflate
 import durable
+import redis_expiry
 import redis_store
 import tls
 from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, is_chosen, kvserver_yaml, load, memory_of,
-                     redis_benchmark, run_load, says_200, show, show_figure)
+                     redis_benchmark, run_expiry, run_load, says_200, show, show_figure)
 
 RESULTS = os.path.join(OUTPUT, "bench-results.json")
 
@@ -95,7 +96,7 @@ def start_up_ms(servers, options):
 
 
 def expiry_lateness(servers, options):
-    result = run_load("expiry", PORTS["kvserver"], background=options.keys, rate=options.expiries,
+    result = run_expiry(PORTS["kvserver"], background=options.keys, rate=options.expiries,
                       seconds=max(1, int(options.seconds)))
     return result["p50_us"] / 1e3, result["p99_us"] / 1e3, result["p999_us"] / 1e3
 
@@ -183,12 +184,15 @@ def parse_options():
     options.cluster_pace = 2000
     options.shared_keys = 100000
     options.shared_expiries = 5000
+    options.many_expiries = 10000
+    options.fault_s = 2
     options.log_bytes = 256 << 20
     options.large_value = (256 << 20) - 64
     if options.smoke:
         options.rounds, options.seconds = 1, 0.2
         options.keys = options.many_keys = options.expiring_keys = 5000
         options.expiries = options.pace = options.shared_expiries = options.cluster_pace = 1000
+        options.many_expiries, options.fault_s = 1000, 0.3
         options.shared_keys = 5000
         options.log_bytes = 1 << 20
         options.large_value = 1 << 20
@@ -214,6 +218,7 @@ def main():
             console.measure(servers, options, results)
         if options.against is None and options.part in (None, "redis"):
             redis_store.measure(servers, options, results)
+            redis_expiry.measure(servers, options, results)
         if options.against is None and options.part in (None, "memory"):
             measure_memory_store(servers, options, results)
         if options.against is None and options.part in (None, "durable"):

@@ -125,6 +125,10 @@ struct load_options {
     size_t deflate;    /* 1: FAN_OUT's subscribers offer permessage-deflate */
     size_t other;      /* TOLD: the port of the subscriber's server */
     size_t prefixes;   /* subscriptions held meanwhile that match no key of the load */
+    size_t victim;     /* EXPIRY: another server's process, that gets a signal; 0: none */
+    size_t signal;
+    size_t fault_ms;  /* when it gets it, since the begin of the load */
+    size_t resume_ms; /* when it gets SIGCONT; 0: never */
 };
 
 /* Requests and answers for some seconds. */

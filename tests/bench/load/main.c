@@ -4,8 +4,8 @@
  * KIND: a protocol's name (http-get, http-list, http-post, webdis-get, ws-get, ws-set), fill,
  * fan-out, fan-out-prefix, fan-out-redis, expiry or told. Numbers: connections, depth, seconds,
  * keys, value, ttl, spread, background, rate, other, prefixes, pace (requests a second, independent
- * of the answers), tls (1: on), deflate (1: fan-out's subscribers offer it). With KV_BENCH_TOKEN,
- * HTTP requests have this token.
+ * of the answers), tls (1: on), deflate (1: fan-out's subscribers offer it), victim, signal, fault,
+ * resume (see load.h). With KV_BENCH_TOKEN, HTTP requests have this token.
  */
 #include <stdlib.h>
 
@@ -30,6 +30,10 @@ static void read_setting(const char *text, struct load_options *options)
         {"ttl=", &options->workload.ttl_ms},
         {"spread=", &options->workload.spread_ms},
         {"tls=", &options->tls},
+        {"victim=", &options->victim},
+        {"signal=", &options->signal},
+        {"fault=", &options->fault_ms},
+        {"resume=", &options->resume_ms},
     };
     if (strncmp(text, "seconds=", 8) == 0) {
         options->seconds = strtod(text + 8, NULL);
