@@ -76,6 +76,13 @@ static void read_back(uint64_t after, const char *subject, bool is_prefix)
         rig_turn(&rig);
 }
 
+/* The same of all keys: that is the log. */
+static void expect_all(uint64_t after, const char *log)
+{
+    read_back(after, "", true);
+    rig_expect(&rig, log);
+}
+
 static void changes_are_returned_in_the_order_of_revisions(void **state)
 {
     (void)state;
@@ -84,8 +91,7 @@ static void changes_are_returned_in_the_order_of_revisions(void **state)
     told_store_tell(&rig, 101, "a", "1");
     told_store_tell(&rig, 104, "a", NULL);
     told_store_tell(&rig, 102, "b", "2");
-    read_back(START, "", true);
-    rig_expect(&rig, "101 a=1; 102 b=2; 103 c=3; 104 a=none; up to 104");
+    expect_all(START, "101 a=1; 102 b=2; 103 c=3; 104 a=none; up to 104");
     kv_log_reads_leave(reads());
 }
 
@@ -95,10 +101,8 @@ static void a_reader_continues_after_its_revision(void **state)
     open_and_join();
     for (uint64_t i = 1; i <= 4; i++)
         told_store_tell(&rig, START + i, "a", "v");
-    read_back(102, "", true);
-    rig_expect(&rig, "103 a=v; 104 a=v; up to 104");
-    read_back(104, "", true);
-    rig_expect(&rig, "up to 104");
+    expect_all(102, "103 a=v; 104 a=v; up to 104");
+    expect_all(104, "up to 104");
     kv_log_reads_leave(reads());
 }
 
@@ -124,12 +128,10 @@ static void nothing_is_read_above_the_watermark(void **state)
     told_store_tell(&rig, 101, "a", "1");
     kv_watermark_enter(watermark, 1);
     told_store_tell(&rig, 103, "c", "3");
-    read_back(START, "", true);
-    rig_expect(&rig, "101 a=1; up to 101");
+    expect_all(START, "101 a=1; up to 101");
     told_store_tell(&rig, 102, "b", "2");
     kv_watermark_leave(watermark, 1);
-    read_back(101, "", true);
-    rig_expect(&rig, "102 b=2; 103 c=3; up to 103");
+    expect_all(101, "102 b=2; 103 c=3; up to 103");
     kv_log_reads_leave(reads());
 }
 
@@ -138,14 +140,11 @@ static void changes_before_the_start_of_the_log_are_trimmed(void **state)
     (void)state;
     rig_open(&rig, 2);
     told_store_tell(&rig, 101, "a", "1");
-    read_back(START, "", true);
-    rig_expect(&rig, "trimmed; up to 100");
+    expect_all(START, "trimmed; up to 100");
     kv_log_reads_join(reads());
     told_store_tell(&rig, 102, "a", "2");
-    read_back(START, "", true);
-    rig_expect(&rig, "trimmed; up to 100");
-    read_back(101, "", true);
-    rig_expect(&rig, "102 a=2; up to 102");
+    expect_all(START, "trimmed; up to 100");
+    expect_all(101, "102 a=2; up to 102");
     kv_log_reads_leave(reads());
 }
 
@@ -153,8 +152,7 @@ static void unassigned_revisions_are_trimmed(void **state)
 {
     (void)state;
     open_and_join();
-    read_back(START + 1, "", true);
-    rig_expect(&rig, "trimmed; up to 101");
+    expect_all(START + 1, "trimmed; up to 101");
     kv_log_reads_leave(reads());
 }
 
@@ -171,8 +169,7 @@ static void the_log_stays_within_its_size(void **state)
     }
     rig_turn(&rig);
     assert_in_range(told_store_n_references(), 1, SIZE / 1000 + 2);
-    read_back(START, "", true);
-    rig_expect(&rig, "trimmed; up to 100");
+    expect_all(START, "trimmed; up to 100");
     uint64_t begins_after = reads()->log->begins_after;
     read_back(begins_after, "none", false);
     rig_expect(&rig, "up to 1100");
@@ -205,15 +202,12 @@ static void old_changes_are_dropped_without_new_ones(void **state)
     rig_pass_ms(&rig, AGE_MS - 1);
     told_store_tell(&rig, 102, "a", "2");
     rig_turn(&rig);
-    read_back(START, "", true);
-    rig_expect(&rig, "101 a=1; 102 a=2; up to 102");
+    expect_all(START, "101 a=1; 102 a=2; up to 102");
     assert_true(kv_change_log_next_ms(reads()->log) <= RIG_START_MS + AGE_MS + 100);
     rig_pass_ms(&rig, 101);
     rig_turn(&rig);
-    read_back(START, "", true);
-    rig_expect(&rig, "trimmed; up to 100");
-    read_back(101, "", true);
-    rig_expect(&rig, "102 a=2; up to 102");
+    expect_all(START, "trimmed; up to 100");
+    expect_all(101, "102 a=2; up to 102");
     kv_log_reads_leave(reads());
 }
 
@@ -226,8 +220,7 @@ static void the_log_continues_for_its_age_after_the_last_reader_left(void **stat
     kv_log_reads_leave(reads());
     told_store_tell(&rig, 102, "a", "2");
     rig_turn(&rig);
-    read_back(START, "", true);
-    rig_expect(&rig, "101 a=1; 102 a=2; up to 102");
+    expect_all(START, "101 a=1; 102 a=2; up to 102");
     rig_pass_ms(&rig, AGE_MS + 200);
     rig_turn(&rig);
     assert_false(kv_change_log_is_running(reads()->log));
@@ -236,10 +229,8 @@ static void the_log_continues_for_its_age_after_the_last_reader_left(void **stat
     assert_int_equal(kv_change_log_next_ms(reads()->log), INT64_MAX);
     kv_log_reads_join(reads());
     told_store_tell(&rig, 104, "a", "4");
-    read_back(102, "", true);
-    rig_expect(&rig, "trimmed; up to 102");
-    read_back(103, "", true);
-    rig_expect(&rig, "104 a=4; up to 104");
+    expect_all(102, "trimmed; up to 102");
+    expect_all(103, "104 a=4; up to 104");
     kv_log_reads_leave(reads());
 }
 
@@ -253,11 +244,9 @@ static void a_long_value_is_returned_only_as_the_newest_state(void **state)
     told_store_tell(&rig, 101, "a", value);
     told_store_tell(&rig, 102, "b", "2");
     assert_in_range(reads()->log->bytes, 1, SIZE / 16);
-    read_back(START, "", true);
-    rig_expect(&rig, "101 a=llllllll; 102 b=2; up to 102");
+    expect_all(START, "101 a=llllllll; 102 b=2; up to 102");
     told_store_tell(&rig, 103, "a", "short");
-    read_back(START, "", true);
-    rig_expect(&rig, "102 b=2; 103 a=short; up to 103");
+    expect_all(START, "102 b=2; 103 a=short; up to 103");
     kv_log_reads_leave(reads());
 }
 
@@ -371,12 +360,9 @@ static void recalled_changes_precede_those_told_since(void **state)
     told_store_tell(&rig, 102, "b", NULL);
     assert_true(remember(95, 97, 97, NULL));
     assert_true(remember(90, 95, 95, "first"));
-    read_back(90, "", true);
-    rig_expect(&rig, "95 a=first; 97 a=none; 99 a=third; 101 b=new; 102 b=none; up to 102");
-    read_back(97, "", true);
-    rig_expect(&rig, "99 a=third; 101 b=new; 102 b=none; up to 102");
-    read_back(89, "", true);
-    rig_expect(&rig, "trimmed; up to 89");
+    expect_all(90, "95 a=first; 97 a=none; 99 a=third; 101 b=new; 102 b=none; up to 102");
+    expect_all(97, "99 a=third; 101 b=new; 102 b=none; up to 102");
+    expect_all(89, "trimmed; up to 89");
     kv_log_reads_leave(reads());
 }
 
@@ -414,8 +400,7 @@ static void a_change_is_not_told_again_that_is_recalled(void **state)
     open_and_join();
     assert_true(remember(90, START, START, "1"));
     told_store_tell(&rig, START, "a", "1");
-    read_back(90, "", true);
-    rig_expect(&rig, "100 a=1; up to 100");
+    expect_all(90, "100 a=1; up to 100");
     kv_log_reads_leave(reads());
 }
 
@@ -426,8 +411,7 @@ static void a_recalled_value_that_is_not_at_hand_is_read(void **state)
     told_store_tell(&rig, 97, "a", "there");
     assert_true(remember(95, START, 97, ""));
     assert_true(remember(90, 95, 95, ""));
-    read_back(90, "", true);
-    rig_expect(&rig, "97 a=there; up to 100");
+    expect_all(90, "97 a=there; up to 100");
     kv_log_reads_leave(reads());
 }
 
@@ -438,12 +422,9 @@ static void a_revision_that_no_recalled_change_has_is_trimmed(void **state)
     open_and_join();
     assert_true(remember(95, START, 97, "2"));
     assert_true(remember(90, 95, 95, "1"));
-    read_back(96, "", true);
-    rig_expect(&rig, "trimmed; up to 96");
-    read_back(91, "", true);
-    rig_expect(&rig, "trimmed; up to 91");
-    read_back(START, "", true);
-    rig_expect(&rig, "up to 100");
+    expect_all(96, "trimmed; up to 96");
+    expect_all(91, "trimmed; up to 91");
+    expect_all(START, "up to 100");
     kv_log_reads_leave(reads());
 }
 
@@ -467,8 +448,7 @@ static void nothing_is_recalled_from_before_a_loss(void **state)
     kv_change_log_lose(reads()->log, START);
     assert_false(remember(90, 95, 95, "v"));
     assert_false(remember(90, START, 95, "v"));
-    read_back(95, "", true);
-    rig_expect(&rig, "trimmed; up to 95");
+    expect_all(95, "trimmed; up to 95");
     kv_log_reads_leave(reads());
 }
 
@@ -515,8 +495,7 @@ static void changes_are_recalled_when_a_store_that_catches_up_is_opened(void **s
     rig.capabilities = KV_STORE_CATCHES_UP;
     rig_open(&rig, 2);
     assert_int_equal(recalled_upto, START);
-    read_back(90, "", true);
-    rig_expect(&rig, "95 a=v; up to 100");
+    expect_all(90, "95 a=v; up to 100");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

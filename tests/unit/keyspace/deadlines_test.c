@@ -100,18 +100,24 @@ static void pass_on(struct kv_ttl *policy, struct kv_ttl_write *write)
     (void)write;
 }
 
-/* Each read renews the deadline, so the key exists for the whole TTL after the last read. */
-static void renewed_key_exists_until_its_ttl_has_passed(void **state)
+/* Sets a key whose deadline each read renews. */
+static void open_renewing(void)
 {
     static const struct kv_ttl_ops ops = {
         .size = sizeof(ops), .on_write = pass_on, .on_read = renew};
-    struct kv_ttl_link renewing = {.ops = &ops, .renews = true};
-    (void)state;
+    static struct kv_ttl_link renewing = {.ops = &ops, .renews = true};
     rig.ttl_chain = &renewing;
     rig.n_ttl_chain = 1;
     rig_open(&rig, 1);
     rig_set(&rig, NULL, "s", "k", "1", TTL_MS);
     rig_turn(&rig);
+}
+
+/* Each read renews the deadline, so the key exists for the whole TTL after the last read. */
+static void renewed_key_exists_until_its_ttl_has_passed(void **state)
+{
+    (void)state;
+    open_renewing();
     rig_expect(&rig, "s ok");
     clock_shows(RIG_START_MS + 2, 400000);
     expect_read("k", "g 1");
@@ -124,15 +130,8 @@ static void renewed_key_exists_until_its_ttl_has_passed(void **state)
 /* The key is touched between the read and the write of the renewed deadline. */
 static void ttl_that_is_set_during_a_renewal_stays(void **state)
 {
-    static const struct kv_ttl_ops ops = {
-        .size = sizeof(ops), .on_write = pass_on, .on_read = renew};
-    struct kv_ttl_link renewing = {.ops = &ops, .renews = true};
     (void)state;
-    rig.ttl_chain = &renewing;
-    rig.n_ttl_chain = 1;
-    rig_open(&rig, 1);
-    rig_set(&rig, NULL, "s", "k", "1", TTL_MS);
-    rig_turn(&rig);
+    open_renewing();
     clock_shows(RIG_START_MS + 2, 0);
     rig.gate_is_shut = true;
     rig_get(&rig, NULL, "g", "k");
