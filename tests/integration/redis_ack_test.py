@@ -2,7 +2,6 @@
 """The store `redis` with `ack: replicas` and `ack: disk`: Redis with a replica that is stopped, resumed, and
 takes the place of its primary. Prints TAP.
 """
-import json
 import os
 import sys
 import threading

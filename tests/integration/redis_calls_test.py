@@ -11,7 +11,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from event_stream import EventStream  # pylint: disable=wrong-import-position
-from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from kvserver import PATIENCE_S, Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
 from redis_cluster_test import WebSocket, partitions  # pylint: disable=wrong-import-position
 from redis_servers import Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
@@ -49,24 +49,13 @@ def resident(server):
 class Tests:
     def __init__(self):
         self.redis = Redis()
-        self.servers = []
+        self.started = Started()
 
     def end(self):
         self.redis.end()
 
-    def run(self, test):
-        try:
-            test()
-        finally:
-            for server in self.servers:
-                if server.process.poll() is None:
-                    server.process.kill()
-            self.servers = []
-
     def server(self, more=""):
-        server = Server(more, store="redis", options=f"unix: {self.redis.socket}, timeout: 5s")
-        self.servers.append(server)
-        return server
+        return self.started.keep(Server(more, store="redis", options=f"unix: {self.redis.socket}, timeout: 5s"))
 
     def n_calls(self, command):
         found = re.search(rf"cmdstat_{command}:calls=(\d+)", self.redis.ask("INFO commandstats"))
@@ -179,13 +168,11 @@ class Tests:
 def main():
     require_redis()
     report, tests = Report(), Tests()
-    for name, test in (
+    report.check_each((
             ("one of several servers calls for each expiry", tests.one_calls_for_expiries),
             ("where the server that calls for expiries is killed, another one does", tests.first_one_killed),
             ("subscribes that come at once share their requests", tests.subscribes_share_requests),
-            ("a long value is let go when it has been told", tests.long_value_is_let_go)):
-        if not sys.argv[1:] or test.__name__ in sys.argv[1:]:
-            report.check(name, lambda test=test: tests.run(test))
+            ("a long value is let go when it has been told", tests.long_value_is_let_go)), run=tests.started.run)
     tests.end()
     return report.end()
 

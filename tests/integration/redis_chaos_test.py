@@ -13,13 +13,12 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from chaos import Client, Load  # pylint: disable=wrong-import-position
-from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from chaos import Client, text_of, under_load  # pylint: disable=wrong-import-position
+from kvserver import CLOCK, NO_CLOCK, PATIENCE_S, Report, Server, Started  # pylint: disable=wrong-import-position
 from redis_servers import CLI, Cluster, require_redis  # pylint: disable=wrong-import-position
 
 ROUNDS = int(os.environ.get("KV_TEST_ROUNDS", "1"))
 CHOSEN = re.compile(os.environ.get("KV_TEST_FAULTS", ""))  # those whose name matches it somewhere
-CLOCK = os.environ.get("KV_TEST_CLOCK")  # the library that makes clocks wrong
 N_WRITERS = 32
 SKEWS_MS = (200, 0, -200, -200, 200, 0)  # of the masters and the replicas
 N_FILLED = 12_000
@@ -50,10 +49,11 @@ class Chaos:
         self.cluster = cluster or Cluster()
         self.n_rounds = 0
         self.has_filled = False
+        self.started = Started()
 
     def server(self, ack):
         node = f"127.0.0.1:{self.cluster.nodes[0].port}"
-        return Server(store="redis", options=f'nodes: ["{node}"], timeout: 10s, ack: {ack}')
+        return self.started.keep(Server(store="redis", options=f'nodes: ["{node}"], timeout: 10s, ack: {ack}'))
 
     def victim(self):
         """The master with the most partitions."""
@@ -168,21 +168,13 @@ class Chaos:
     def round(self, fault, servers, ack):
         self.n_rounds += 1
         self.cluster.settle()
-        load = Load(servers, f"round{self.n_rounds}/", N_WRITERS)
         begin = time.monotonic()
-        try:
-            fault(load)
-            load.wait_until_all_write(3)
-        finally:
-            load.is_over.set()
-        load.end()
-        facts = load.judge()
+        facts = under_load(servers, f"round{self.n_rounds}/", N_WRITERS, fault)
         if ack.startswith("replicas"):
             assert facts["lost"] == 0 and facts["resets"] == 0, facts
         if fault in (self.reshard_in_small_steps, self.reshard_in_large_steps):
             assert facts["longest_s"] < LONGEST_MOVE_S, facts
-        print(f"#   {fault.__name__}, ack: {ack}, {time.monotonic() - begin:.1f} s: "
-              + ", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
+        print(f"#   {fault.__name__}, ack: {ack}, {time.monotonic() - begin:.1f} s: {text_of(facts)}", flush=True)
         return facts
 
     def rounds(self, fault, ack):
@@ -193,8 +185,7 @@ class Chaos:
             server.end()
         total = {name: sum(facts[name] for facts in all_facts) for name in all_facts[0]}
         total["longest_s"] = max(facts["longest_s"] for facts in all_facts)
-        print(f"# {fault.__name__}, ack: {ack}, {ROUNDS} rounds: "
-              + ", ".join(f"{name} {value}" for name, value in total.items()), flush=True)
+        print(f"# {fault.__name__}, ack: {ack}, {ROUNDS} rounds: {text_of(total)}", flush=True)
 
     def other_number_of_partitions(self):
         """Is refused."""
@@ -208,6 +199,7 @@ class Chaos:
             raise AssertionError("it has started")
 
     def end(self):
+        self.started.kill()
         self.cluster.end()
 
 
@@ -232,7 +224,7 @@ def main():
                 report.check(name, lambda fault=fault, ack=ack: chaos.rounds(fault, ack))
     chaos.end()
     if CLOCK is None:
-        report.skip("wrong clocks", "there is no library that makes clocks wrong")
+        report.skip("wrong clocks", NO_CLOCK)
     elif CHOSEN.search("wrong clocks"):
         report.check("wrong clocks", wrong_clocks)
     return report.end()

@@ -9,11 +9,10 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
+from kvserver import CLOCK, NO_CLOCK, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import SKIPPED, Cluster, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect, put  # pylint: disable=wrong-import-position
 
-CLOCK = os.environ.get("KV_TEST_CLOCK")  # the library that makes clocks wrong
 AHEAD_MS = 3000
 FAR_AHEAD_MS = 6000
 
@@ -97,7 +96,7 @@ class Tests:
 def main():
     require_redis()
     if CLOCK is None:
-        print("1..0 # SKIP there is no library that makes clocks wrong")
+        print("1..0 # SKIP " + NO_CLOCK)
         return SKIPPED
     report, tests = Report(), Tests()
     report.check("clocks that agree", tests.clocks_that_agree)

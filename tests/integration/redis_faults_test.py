@@ -15,13 +15,12 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from chaos import Client, Load, Subscriber  # pylint: disable=wrong-import-position
-from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from chaos import Client, Subscriber, lose_nothing  # pylint: disable=wrong-import-position
+from kvserver import CLOCK, NO_CLOCK, PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect, get, n_reconnects, put  # pylint: disable=wrong-import-position
 
 ROUNDS = int(os.environ.get("KV_TEST_ROUNDS", "1"))
-CLOCK = os.environ.get("KV_TEST_CLOCK")  # the library that makes clocks wrong
 N_WRITERS = 8
 DOWN_S = 3 * ROUNDS
 LONG = 10_000_000 * min(ROUNDS, 10)
@@ -116,17 +115,7 @@ class Tests:
     def under_load(self, fault, servers=None):
         """Nothing may be lost. Returns: what happened."""
         self.n_loads += 1
-        load = Load(servers or (self.one, self.two), f"load{self.n_loads}/", N_WRITERS)
-        try:
-            fault(load)
-            load.wait_until_all_write(3)
-        finally:
-            load.is_over.set()
-        load.end()
-        facts = load.judge()
-        print("#   " + ", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
-        expect((facts["lost"], facts["resets"]), (0, 0))
-        return facts
+        return lose_nothing(servers or (self.one, self.two), f"load{self.n_loads}/", N_WRITERS, fault)
 
     # ---- connections ----
 
@@ -417,7 +406,7 @@ class Tests:
 def main():
     require_redis()
     report, tests = Report(), Tests()
-    for name, test in (
+    report.check_each((
             ("a server that read nothing until Redis closed its connection catches up", tests.server_that_reads_nothing),
             ("lost connections are made anew under load", tests.lost_connections),
             ("functions that are gone are loaded again, and order is kept", tests.functions_that_are_gone),
@@ -433,11 +422,8 @@ def main():
             ("who subscribes during a write at another server is told of it", tests.subscriptions_while_others_write),
             ("values around 64 KiB, and long ones, are whole", tests.lengths),
             ("a long value that comes slowly costs no connection", tests.long_value_that_comes_slowly),
-            ("keys may be empty, and have any character", tests.strange_keys)):
-        if test == tests.servers_with_other_clocks and CLOCK is None:
-            report.skip(name, "there is no library that makes clocks wrong")
-        else:
-            report.check(name, test)
+            ("keys may be empty, and have any character", tests.strange_keys)),
+        skipped={} if CLOCK else {tests.servers_with_other_clocks: NO_CLOCK})
     tests.end()
     return report.end()
 

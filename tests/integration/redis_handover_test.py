@@ -15,7 +15,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from chaos import Client, Subscriber  # pylint: disable=wrong-import-position
-from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from kvserver import PATIENCE_S, Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
 from redis_ack_test import replica_of, start_primary  # pylint: disable=wrong-import-position
 from redis_chaos_test import tags_of  # pylint: disable=wrong-import-position
 from redis_observers_test import Load, N_KEYS, events_of, metric, n_leases  # pylint: disable=wrong-import-position
@@ -43,12 +43,11 @@ OBSERVERS = ("sinks: [{module: file, options: {path: '%folder/out'}, prefixes: [
              f"scripts: [{{file: hook.lua, prefixes: ['{HOOKED}']}}]\n")
 
 
-started = []  # what a failed test leaves is killed in the end
+started = Started()
 
 
 def start(more, options, files=None):
-    started.append(Server(more, files=files, store="redis", options=options))
-    return started[-1]
+    return started.keep(Server(more, files=files, store="redis", options=options))
 
 
 class Pair:
@@ -220,9 +219,8 @@ class Expiries:
     """Servers with many expiring keys. The first one has the lease, and is the last one that has removed a key."""
 
     def __init__(self):
-        self.redis = Redis()
+        self.redis = started.keep(Redis())
         sink = "sinks: [{module: file, options: {path: '%folder/out'}}]\n"
-        started.append(self.redis)
         self.servers = [start(sink, f"unix: {self.redis.socket}, timeout: 5s, lease: 1s") for _ in range(3)]
         self.first, *self.others = self.servers
         wait_for(lambda: n_leases(self.first) == 1, "nobody has the lease")
@@ -315,13 +313,9 @@ def main():
         place = place_of()
         report.check(name, lambda test=test, place=place: test(place))
         place.end()
-    for name, test in (("each end is told once, and soon, when the server that removes keys is killed", first_one_killed),
-                       ("each end is told once, and soon, when that server stands still", first_one_stopped)):
-        if not sys.argv[1:] or test.__name__ in sys.argv[1:]:
-            report.check(name, test)
-    for each in started:
-        if each.process.poll() is None:
-            each.process.kill()
+    report.check_each((("each end is told once, and soon, when the server that removes keys is killed", first_one_killed),
+                       ("each end is told once, and soon, when that server stands still", first_one_stopped)))
+    started.kill()
     return report.end()
 
 

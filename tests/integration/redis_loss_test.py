@@ -226,14 +226,18 @@ class Tests:
         expect(self.epochs(), epochs)
         expect(places[0][0].ask(f"HGET kv{{{places[0][1]}}}i making"), "$1\r\n0\r\n")
 
-    def interrupted_acceptance(self):
-        """A server died while it accepted a loss: another one continues, to the same epoch."""
+    def lose_last_master(self):
+        """Returns: the lost keys, and the epoch that a server asks for."""
         self.flush()
         self.write_keys().end()
         master = self.places()[-1][0]
         lost = self.keys_at(master)
         expect(master.ask("FLUSHALL"), "+OK\r\n")
-        epoch, _ = self.accepted()
+        return lost, self.accepted()[0]
+
+    def interrupted_acceptance(self):
+        """A server died while it accepted a loss: another one continues, to the same epoch."""
+        lost, epoch = self.lose_last_master()
         self.server(epoch).end()
         (after,) = self.epochs()
         master, tag = self.places()[3]
@@ -246,12 +250,7 @@ class Tests:
 
     def full_masters(self):
         """That Redis has no memory left does not keep a server from accepting a loss."""
-        self.flush()
-        self.write_keys().end()
-        master = self.places()[-1][0]
-        lost = self.keys_at(master)
-        expect(master.ask("FLUSHALL"), "+OK\r\n")
-        epoch, _ = self.accepted()
+        lost, epoch = self.lose_last_master()
         for each in self.cluster.masters():
             expect(each.ask("CONFIG SET maxmemory 1"), "+OK\r\n")
         try:

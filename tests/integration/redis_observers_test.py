@@ -12,7 +12,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from kvserver import PATIENCE_S, Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
 from redis_cluster_test import WebSocket, partitions, revision_of  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, Redis, free_port, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
@@ -127,21 +127,11 @@ class Tests:
         self.kind = kind
         self.redis = Cluster(n_replicas=0) if kind == "a Redis Cluster" else Redis()
         self.n_stores = 0
-        self.all = []  # servers that a test has started
+        self.started = Started()
         self.n_parts = 8 if kind == "a Redis Cluster" else 1
 
     def end(self):
         self.redis.end()
-
-    def run(self, test):
-        """Servers that a failed test leaves are killed."""
-        try:
-            test()
-        finally:
-            for server in self.all:
-                if server.process.poll() is None:
-                    server.process.kill()
-            self.all = []
 
     def options(self):
         if self.n_parts == 1:
@@ -154,10 +144,8 @@ class Tests:
         options = self.options() + (f", log_entries: {log_entries}" if log_entries else "")
         observers = (f"sinks: [{{module: file, options: {{path: '%folder/out'}}, prefixes: ['{prefix}']}}]\n"
                      f"scripts: [{{file: hook.lua, prefixes: ['{prefix}']}}]\n")
-        server = Server((observers if has_observers else "") + more, files={"hook.lua": script}, store="redis",
-                        options=options)
-        self.all.append(server)
-        return server
+        return self.started.keep(Server((observers if has_observers else "") + more, files={"hook.lua": script},
+                                        store="redis", options=options))
 
     def servers(self, n, **more):
         self.n_stores += 1
@@ -431,7 +419,7 @@ def main():
     kinds = [kind for kind in ("a single Redis", "a Redis Cluster") if not sys.argv[1:] or sys.argv[1] in kind]
     for kind in kinds:
         tests = Tests(kind)
-        for name, test in (
+        report.check_each(((f"{kind}: {name}", test) for name, test in (
                 ("each change is seen once, at one server", tests.exactly_once),
                 ("where the holder is killed, another one continues", tests.holder_killed),
                 ("a holder that was stopped leaves the rest to the next one", tests.holder_stopped),
@@ -445,9 +433,7 @@ def main():
                 ("hooks that lead to hooks end at the limit of depth", tests.hooks_that_lead_to_hooks),
                 ("imports are not seen", tests.imports),
                 ("a key expires for hooks when the server that set it is dead", tests.timers_of_the_dead),
-                ("a connection's key lasts until its server is dead", tests.keys_of_connections)):
-            if not sys.argv[2:] or test.__name__ in sys.argv[2:]:
-                report.check(f"{kind}: {name}", lambda test=test: tests.run(test))
+                ("a connection's key lasts until its server is dead", tests.keys_of_connections))), run=tests.started.run, chosen=sys.argv[2:])
         tests.end()
     return report.end()
 

@@ -13,8 +13,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 import redis_faults_test  # pylint: disable=wrong-import-position
-from chaos import Load, Subscriber  # pylint: disable=wrong-import-position
-from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
+from chaos import Subscriber, lose_nothing  # pylint: disable=wrong-import-position
+from kvserver import Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
 from redis_ack_test import replica_of, start_primary  # pylint: disable=wrong-import-position
 from redis_servers import CLI, Cluster, Proxy, Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import LIBRARY, expect, get, put  # pylint: disable=wrong-import-position
@@ -28,17 +28,12 @@ LATE_S = 5  # behind the timeout: the machine may be busy
 N_KEYS = 60
 
 
-started = []  # what a failed test leaves is killed in the end
+started = Started()
+keep = started.keep
 
 
 def start(options):
-    started.append(Server(store="redis", options=options))
-    return started[-1]
-
-
-def keep(redis):
-    started.append(redis)
-    return redis
+    return keep(Server(store="redis", options=options))
 
 
 def await_ready(servers):
@@ -48,18 +43,10 @@ def await_ready(servers):
 
 def under_load(servers, prefix, fault, n_writers=N_WRITERS):
     """Nothing may be lost, and nobody is reset. Returns: what happened."""
-    load = Load(servers, prefix, n_writers)
-    try:
+    def make(load):
         fault(load)
         await_ready(servers)
-        load.wait_until_all_write(3)
-    finally:
-        load.is_over.set()
-    load.end()
-    facts = load.judge()
-    print("#   " + ", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
-    expect((facts["lost"], facts["resets"]), (0, 0))
-    return facts
+    return lose_nothing(servers, prefix, n_writers, make)
 
 
 def older_library():
@@ -312,29 +299,26 @@ class Versions:
 def main():
     require_redis()
     report = Report()
-
-    def check(name, test):
-        if not sys.argv[1:] or test.__name__ in sys.argv[1:]:
-            report.check(name, test)
-    check("where only the connection that waits for replicas is cut, nothing is lost", fence_that_is_cut)
-    check("a connection that is silent is noticed, and nothing is lost", lane_that_is_silent)
+    report.check_each((
+        ("where only the connection that waits for replicas is cut, nothing is lost", fence_that_is_cut),
+        ("a connection that is silent is noticed, and nothing is lost", lane_that_is_silent)))
     versions = Versions()
-    check("a server answers lists after an older one has loaded its library", versions.loaded_by_an_older_server)
-    check("an older server's lists are answered by a newer library", versions.asked_by_an_older_server)
+    report.check_each((
+        ("a server answers lists after an older one has loaded its library", versions.loaded_by_an_older_server),
+        ("an older server's lists are answered by a newer library", versions.asked_by_an_older_server)))
     versions.end()
     tests = Tests()
-    check("where the log of one master was trimmed, subscribers get the newest states", tests.log_that_is_trimmed_at_one)
-    check("functions that are gone at one master are loaded again", tests.functions_that_are_gone_at_one)
-    check("writes and lists go on with the functions of an older server", tests.functions_of_an_older_server)
-    check("a server starts where one master lacks the functions", tests.start_at_one_without_functions)
-    check("where one master is full, only its keys are refused", tests.one_that_is_full)
-    check("values around 64 KiB, and long ones, are whole", tests.lengths)
-    check("keys may be empty, and have any character", tests.strange_keys)
-    check("keys may have braces", tests.keys_with_braces)
+    report.check_each((
+        ("where the log of one master was trimmed, subscribers get the newest states", tests.log_that_is_trimmed_at_one),
+        ("functions that are gone at one master are loaded again", tests.functions_that_are_gone_at_one),
+        ("writes and lists go on with the functions of an older server", tests.functions_of_an_older_server),
+        ("a server starts where one master lacks the functions", tests.start_at_one_without_functions),
+        ("where one master is full, only its keys are refused", tests.one_that_is_full),
+        ("values around 64 KiB, and long ones, are whole", tests.lengths),
+        ("keys may be empty, and have any character", tests.strange_keys),
+        ("keys may have braces", tests.keys_with_braces)))
     tests.end()
-    for each in started:
-        if each.process.poll() is None:
-            each.process.kill()
+    started.kill()
     return report.end()
 
 

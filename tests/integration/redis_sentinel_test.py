@@ -8,7 +8,6 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_cluster_test import at_once  # pylint: disable=wrong-import-position
 from redis_servers import CLI, Guarded, free_port, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
 

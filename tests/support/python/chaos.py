@@ -314,3 +314,27 @@ class Load:
                 "expired": sum(len(writer.acked) for writer in self.ttl_writers),
                 "resets": max(subscriber.n_resets for subscriber in self.subscribers),
                 "longest_s": round(max(writer.longest_s for writer in self.writers), 2)}
+
+
+def under_load(servers, prefix, n_writers, fault):
+    """Calls the fault, with the load, and waits until all writers get on. Returns: what happened."""
+    load = Load(servers, prefix, n_writers)
+    try:
+        fault(load)
+        load.wait_until_all_write(3)
+    finally:
+        load.is_over.set()
+    load.end()
+    return load.judge()
+
+
+def text_of(facts):
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def lose_nothing(servers, prefix, n_writers, fault):
+    """The same. Nothing may be lost, and nobody is reset."""
+    facts = under_load(servers, prefix, n_writers, fault)
+    print("#   " + text_of(facts), flush=True)
+    assert (facts["lost"], facts["resets"]) == (0, 0), facts
+    return facts

@@ -2,10 +2,13 @@
 import http.client
 import os
 import subprocess
+import sys
 import tempfile
 import time
 
 PATIENCE_S = 120
+CLOCK = os.environ.get("KV_TEST_CLOCK")  # the library that makes clocks wrong
+NO_CLOCK = "there is no library that makes clocks wrong"
 
 
 def wait_for(condition, text):
@@ -100,6 +103,29 @@ class Server:
         self.folder.cleanup()
 
 
+class Started:
+    """Servers that tests have started. Those that a failed test leaves are killed."""
+
+    def __init__(self):
+        self.all = []
+
+    def keep(self, server):
+        self.all.append(server)
+        return server
+
+    def kill(self):
+        for server in self.all:
+            if server.process.poll() is None:
+                server.process.kill()
+        self.all = []
+
+    def run(self, test):
+        try:
+            test()
+        finally:
+            self.kill()
+
+
 class Report:
     """Test points."""
 
@@ -116,6 +142,18 @@ class Report:
             self.n_failed += 1
             text = str(fault).strip().replace("\n", "\n#   ")
             print(f"not ok {self.n} - {name}\n#   {type(fault).__name__}: {text}", flush=True)
+
+    def check_each(self, tests, run=lambda test: test(), chosen=None, skipped=None):
+        """tests: pairs of a name and a function. chosen: the names of functions, only which are run; unless given, the
+        program's arguments. If there are none, all are. skipped: by function, why it cannot be run."""
+        chosen = sys.argv[1:] if chosen is None else chosen
+        for name, test in tests:
+            if chosen and test.__name__ not in chosen:
+                continue
+            if test in (skipped or {}):
+                self.skip(name, skipped[test])
+            else:
+                self.check(name, lambda test=test: run(test))
 
     def skip(self, name, why):
         self.n += 1
