@@ -4,7 +4,7 @@
  * them, and the rest when there is room.
  *
  * Kinds of channels differ in their table of operations: a plain channel passes bytes to the
- * kernel, an encrypted one to OpenSSL first (tls_channel.h). Only core/net accesses descriptors.
+ * kernel, an encrypted one encrypts them first (tls_channel.h). Only core/net accesses descriptors.
  *
  * Threads: a channel belongs to its loop.
  */

@@ -1,5 +1,5 @@
 /*
- * The encrypted channel: OpenSSL between the channel's user and the socket.
+ * The encrypted channel: TLS (tls_codec.h) between the channel's user and the socket.
  *
  * Threads: a channel belongs to its loop.
  */

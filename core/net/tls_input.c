@@ -188,13 +188,22 @@ static enum kv_tls_came take_records(struct kv_tls_input *input, struct kv_tls_r
     return came;
 }
 
+/* Nothing more may come for long: an idle connection has no buffer. */
+static void shrink(struct kv_buffer *partial)
+{
+    if (partial->len == 0)
+        kv_buffer_fini(partial);
+    else
+        kv_buffer_fit(partial);
+}
+
 enum kv_tls_came kv_tls_input_next(struct kv_tls_input *input, struct kv_tls_records *records,
                                    struct kv_tls_bytes *arrived, struct kv_slice *ret_text)
 {
     if (input->has_ended)
         return KV_TLS_CAME_END;
     enum kv_tls_came came = take_records(input, records, arrived, ret_text);
-    if (came != KV_TLS_CAME_TEXT && input->partial.len == 0)
-        kv_buffer_fini(&input->partial); /* an idle connection has none */
+    if (came != KV_TLS_CAME_TEXT)
+        shrink(&input->partial);
     return came;
 }

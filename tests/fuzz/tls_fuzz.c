@@ -99,7 +99,7 @@ static enum kv_tls_came take(struct got *got, struct kv_tls_input *input,
         kv_buffer_append(&got->text, text);
     }
     assert(came != KV_TLS_CAME_NOTHING || arrived.len == 0);
-    assert(input->partial.len < LONGEST && input->partial.capacity <= 2 * LONGEST);
+    assert(input->partial.len < LONGEST && input->partial.capacity <= LONGEST);
     assert(input->partial.len != 0 || input->partial.bytes == NULL);
     kv_buffer_fini(&copy);
     return came;

@@ -143,6 +143,7 @@ static void longest_record_is_kept_until_it_is_complete(void **state)
     assert_int_equal(arrive(but_one, 1000), KV_TLS_CAME_NOTHING);
     assert_int_equal(got.len, 0);
     assert_int_equal(input.partial.len, but_one.len);
+    assert_int_equal(input.partial.capacity, but_one.len);
     assert_int_equal(arrive((struct kv_slice){sent.bytes + but_one.len, 1}, 1),
                      KV_TLS_CAME_NOTHING);
     assert_true(kv_slice_equals(kv_buffer_slice(&got), (struct kv_slice){text, sizeof(text)}));
