@@ -119,9 +119,9 @@ def measure(servers, options, results):
     results["ratios"] += [one.result() for one in compared]
     if options.only is None:
         n = 100 if options.smoke else 3000
-        for name, port, what in (("idle WebSocket in clear", "in-clear", None),
-                                 ("idle WebSocket, TLS 1.3", "tls", context)):
+        for name, port, what, most in (("idle WebSocket in clear", "in-clear", None, None),
+                                       ("idle WebSocket, TLS 1.3", "tls", context, 12)):
             show_figure(results["figures"], name, idle_bytes(servers, PORTS[port], n, what) / 1024,
-                        "KiB", None)
+                        "KiB", most)
     for name in list(servers.running):
         servers.stop(name)
