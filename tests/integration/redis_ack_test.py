@@ -8,6 +8,7 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from chaos import at_once  # pylint: disable=wrong-import-position
 from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, put, write_often  # pylint: disable=wrong-import-position
@@ -76,9 +77,9 @@ class Tests:
         self.replica.stop()
         try:
             expect(put(self.one, "stopped", "unknown")[0], 504)
-            expect(put(self.one, "stopped", "never")[0], 503)
+            at_once([lambda: expect(put(self.one, "stopped", "never")[0], 503),
+                     *(lambda server=server: expect(get(server, "stopped"), 503) for server in (self.one, self.two))])
             for server in (self.one, self.two):
-                expect(get(server, "stopped"), 503)
                 expect(server.request("GET", "/readyz")[0], 503)
             wait_for(lambda: "0 of 1 answer" in self.one.read_log(), "the log does not say why")
             for feed in feeds:

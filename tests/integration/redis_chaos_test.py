@@ -24,7 +24,7 @@ SKEWS_MS = (200, 0, -200, -200, 200, 0)  # of the masters and the replicas
 N_FILLED = 12_000
 FILL_AT_ONCE = 2_000
 CUT_S = 1
-WAIT_S = 2
+WAIT_S = 1
 MOST_ROUNDS_OF_FIX = 20
 LONGEST_MOVE_S = 10  # that a writer may wait while slots are moved, also on a busy machine
 
@@ -51,9 +51,9 @@ class Chaos:
         self.has_filled = False
         self.started = Started()
 
-    def server(self, ack):
+    def server(self, ack, more=""):
         node = f"127.0.0.1:{self.cluster.nodes[0].port}"
-        return self.started.keep(Server(store="redis", options=f'nodes: ["{node}"], timeout: 10s, ack: {ack}'))
+        return self.started.keep(Server(store="redis", options=f'nodes: ["{node}"], timeout: 10s, ack: {ack}{more}'))
 
     def victim(self):
         """The master with the most partitions."""
@@ -100,7 +100,7 @@ class Chaos:
         """So that there is something to move."""
         if self.has_filled:
             return
-        server = self.server("primary")
+        server = self.server("primary", ", order: key")
         client = Client(server)
         for first in range(0, N_FILLED, FILL_AT_ONCE):
             sets = ",".join(f'{{"type":"set","payload":{{"key":"fill/{i}","value":{i}}}}}'

@@ -9,12 +9,14 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from chaos import at_once  # pylint: disable=wrong-import-position
 from kvserver import CLOCK, NO_CLOCK, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import SKIPPED, Cluster, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect, put  # pylint: disable=wrong-import-position
 
 AHEAD_MS = 3000
 FAR_AHEAD_MS = 6000
+N_KEYS = 8
 
 
 def clock(ahead_ms):
@@ -23,6 +25,13 @@ def clock(ahead_ms):
 
 def metric(server, name):
     return float(re.search(rf"^kvserver_store_{name} (\S+)$", server.request("GET", "/metrics")[2].decode(), re.M)[1])
+
+
+def put_all(server, prefix):
+    """At once, to several partitions. Returns: the statuses."""
+    statuses = set()
+    at_once([lambda key=f"{prefix}{i}": statuses.add(put(server, key, 1)[0]) for i in range(N_KEYS)])
+    return statuses
 
 
 class Tests:
@@ -53,8 +62,7 @@ class Tests:
         self.set_clock(AHEAD_MS)
         server = self.server(20)
         begin = time.monotonic()
-        for i in range(8):
-            expect(put(server, f"key/{i}", 1)[0], 202)
+        expect(put_all(server, "key/"), {202})
         assert time.monotonic() - begin > AHEAD_MS / 2000, "no write has waited"
         apart_s = metric(server, "clock_difference_seconds")
         assert AHEAD_MS / 1000 - 0.5 < apart_s <= AHEAD_MS / 1000 + 0.1, apart_s
@@ -78,14 +86,13 @@ class Tests:
         wait_for(lambda: "ms ahead of that at" in server.read_log(), "the log does not say why")
 
         def is_late():
-            for i in range(8):
-                put(server, f"away/{i}", 1)
+            put_all(server, "away/")
             return metric(server, "late_results_total") > 0
         wait_for(is_late, "all writes are answered in time")
         assert "are not answered in time" in server.read_log()
         self.set_clock(0)
         wait_for(lambda: server.request("GET", "/readyz")[0] == 200, "the server is not ready again")
-        wait_for(lambda: all(put(server, f"away/{i}", 2)[0] == 202 for i in range(8)), "not all is written again")
+        wait_for(lambda: put_all(server, "away/") == {202}, "not all is written again")
         expect(metric(server, "clock_difference_seconds") < 0.5, True)
         server.end()
 

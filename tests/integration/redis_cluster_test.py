@@ -13,6 +13,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from chaos import at_once  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, n_reconnects, put, write_often  # pylint: disable=wrong-import-position
@@ -26,24 +27,6 @@ MOST_DEPOSED = 5
 OF_ANOTHER_NODE = "passes on changes that another node has made"
 LONG = 60_000
 AHEAD_US = 4_000_000
-
-
-def at_once(tasks):
-    """Runs them at the same time. If one fails, all fail."""
-    faults = []
-
-    def run(task):
-        try:
-            task()
-        except Exception as fault:  # pylint: disable=broad-except
-            faults.append(fault)
-    threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if faults:
-        raise faults[0]
 
 
 def tags_of(master):

@@ -10,8 +10,9 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from chaos import at_once  # pylint: disable=wrong-import-position
 from kvserver import CLOCK, NO_CLOCK, PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_cluster_test import WebSocket, at_once  # pylint: disable=wrong-import-position
+from redis_cluster_test import WebSocket  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, Proxy, Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
 
@@ -19,7 +20,7 @@ HOUR_MS = 3_600_000
 LEASE_MS = 5000  # the shortest that there is
 SLACK_MS = 120_000  # the machine may be busy
 INEXACT_MS = 100  # a server knows the clock of Redis that well
-AHEAD_MS = 10_000
+AHEAD_MS = 5000
 LATER_MS = 2000
 TTL_MS = 3000
 N_MASTERS = 3

@@ -15,7 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from chaos import Client, Subscriber, lose_nothing  # pylint: disable=wrong-import-position
+from chaos import Client, Subscriber, at_once, lose_nothing  # pylint: disable=wrong-import-position
 from kvserver import CLOCK, NO_CLOCK, PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect, get, n_reconnects, put  # pylint: disable=wrong-import-position
@@ -178,9 +178,10 @@ class Tests:
     def redis_that_is_down(self):
         def fault(load):
             self.redis.kill()
-            for server in (self.one, self.two):
-                expect(put(server, "down", 1)[0], 503)
-                expect(get(server, "down"), 503)
+            servers = (self.one, self.two)
+            at_once([*(lambda server=server: expect(put(server, "down", 1)[0], 503) for server in servers),
+                     *(lambda server=server: expect(get(server, "down"), 503) for server in servers)])
+            for server in servers:
                 expect(self.ready(server), False)
             time.sleep(DOWN_S)
             self.redis.start()

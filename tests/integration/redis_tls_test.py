@@ -82,8 +82,8 @@ class Tests:
                                      "--tls-cert-file", files[0], "--tls-key-file", files[1],
                                      "--tls-ca-cert-file", files[2], "--tls-auth-clients", "yes"], has_port=False,
                           cli=["--tls", "--cert", files[0], "--key", files[1], "--cacert", files[2]])
-        where = f'nodes: ["127.0.0.1:{cluster.nodes[0].port}"], timeout: 10s'
-        servers = [Server(store="redis", options=f"{where}, {self.tls(name=name)}") for name in ("", "node")]
+        where = f'nodes: ["127.0.0.1:{cluster.nodes[0].port}"]'
+        servers = [Server(store="redis", options=f"{where}, timeout: 10s, {self.tls(name=name)}") for name in ("", "node")]
 
         def check(round_):
             for i in range(20):
@@ -94,7 +94,7 @@ class Tests:
                 assert json.loads(answer)["value"] == [round_, i], answer
         check(1)
         try:
-            Server(store="redis", options=f"{where}, {self.tls(name='other.test')}").end()
+            Server(store="redis", options=f"{where}, timeout: 1s, {self.tls(name='other.test')}").end()
         except AssertionError as fault:
             assert "hostname mismatch" in str(fault), fault
         else:

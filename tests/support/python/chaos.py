@@ -17,6 +17,24 @@ TTL_EVERY_S = 0.02
 LEAST_TTL_MS, TTL_STEP_MS, N_TTLS = 300, 137, 17
 
 
+def at_once(tasks):
+    """Runs them at the same time. If one fails, all fail."""
+    faults = []
+
+    def run(task):
+        try:
+            task()
+        except Exception as fault:  # pylint: disable=broad-except
+            faults.append(fault)
+    threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+
+
 class Client:
     """A persistent connection."""
 
