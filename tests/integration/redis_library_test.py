@@ -2,6 +2,7 @@
 """The functions in Redis: what they answer to servers of other versions, and what they leave for those that read on after
 a loss was accepted; and how a server starts. Prints TAP.
 """
+import itertools
 import os
 import re
 import socket
@@ -16,11 +17,12 @@ from redis_parts_test import load_library, older_library  # pylint: disable=wron
 from redis_servers import Cluster, Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import LIBRARY, expect, get, put  # pylint: disable=wrong-import-position
 
+started = []  # servers; what a failed test leaves is killed in the end
 OBSERVED = "sinks: [{module: file, options: {path: '%folder/out'}}]\n"
 N_KEYS = 20
 N_LOOKS = 3
 N_MANY = 32  # partitions
-AHEAD_US = 3600 * 10 ** 6
+ahead_s = itertools.count(3600, 3600)  # each time further
 
 
 def call(redis, *words):
@@ -38,15 +40,21 @@ def call(redis, *words):
 def write_ahead(redis, key):
     """A server whose clock, or that of its Redis, is ahead."""
     return call(redis, "FCALL", "kv1_set", 5, "kv{0}k" + key, "kv{0}m", "kv{0}s", "kv{0}d", "kv{0}x", "", "channel", 100,
-                "0" * 16, len("kv{0}k") + 1, 0, 0, "", "value", 1, int(time.time() * 10 ** 6) + AHEAD_US)
+                "0" * 16, len("kv{0}k") + 1, 0, 0, "", 0, 1, 10 ** 6 * int(time.time() + next(ahead_s)))
+
+
+def start(more="", options=""):
+    started.append(Server(more, store="redis", options=options))
+    return started[-1]
 
 
 class Tests:
     def __init__(self):
         self.redis = Redis()
+        self.cluster = Cluster(n_replicas=0, node_timeout_ms=60_000)
 
     def server(self, more="", options=""):
-        return Server(more, store="redis", options=f"unix: {self.redis.socket}, timeout: 2s, lease: 1s{options}")
+        return start(more, f"unix: {self.redis.socket}, timeout: 2s, lease: 1s{options}")
 
     def await_seen(self, servers, keys):
         wait_for(lambda: {event["key"] for events in events_of(servers, "") for event in events} >= set(keys),
@@ -110,11 +118,11 @@ class Tests:
         one.folder.cleanup()
 
     def observers_of_a_cluster(self):
-        cluster = Cluster(n_replicas=0, node_timeout_ms=60_000)
+        cluster = self.cluster
 
         def server(epoch=None):
-            options = f'nodes: ["127.0.0.1:{cluster.nodes[0].port}"], timeout: 3s, lease: 1s'
-            return Server(OBSERVED, store="redis", options=options + (f', accept_loss: "{epoch}"' if epoch else ""))
+            options = f'nodes: ["127.0.0.1:{cluster.nodes[0].port}"], timeout: 3s, lease: 1s, prefix: observed'
+            return start(OBSERVED, options + (f', accept_loss: "{epoch}"' if epoch else ""))
         one = server()
         keys = [f"key/{i}" for i in range(N_KEYS)]
         for key in keys:
@@ -123,8 +131,8 @@ class Tests:
         one.end()
         master = cluster.masters()[-1]
         kept = next(node for node in cluster.masters() if node is not master)
-        tag = re.findall(r"kv\{(\d+)\}i", " ".join(call(kept, "KEYS", "kv{*}i")))[0]
-        epoch = call(kept, "HGET", f"kv{{{tag}}}i", "epoch")[1]
+        tag = re.findall(r"observed\{(\d+)\}i", " ".join(call(kept, "KEYS", "observed{*}i")))[0]
+        epoch = call(kept, "HGET", f"observed{{{tag}}}i", "epoch")[1]
         expect(call(master, "FLUSHALL"), ["+OK"])
         two = server(epoch)
         for key in keys:
@@ -132,24 +140,22 @@ class Tests:
         self.await_seen([two], keys)
         expect(metric(two, "kvserver_store_gaps_total"), 0)
         two.end()
-        cluster.end()
 
     def connections_of_a_start(self):
         """Two for each partition, and few to learn where they are and whether all are there."""
-        cluster = Cluster(n_replicas=0, node_timeout_ms=60_000)
+        cluster = self.cluster
 
         def n_connections():
             """Of which three are these questions, and counted the next time."""
             return sum(int(re.search(r"total_connections_received:(\d+)", " ".join(call(node, "INFO", "stats")))[1])
                        for node in cluster.nodes)
 
-        def start():
-            Server(store="redis", options=f'nodes: ["127.0.0.1:{cluster.nodes[0].port}"], partitions: {N_MANY}').end()
-        start()
+        def start_and_end():
+            start(options=f'nodes: ["127.0.0.1:{cluster.nodes[0].port}"], partitions: {N_MANY}').end()
+        start_and_end()
         before = n_connections()
-        start()
+        start_and_end()
         n = n_connections() - before - len(cluster.nodes)
-        cluster.end()
         assert n <= 2 * N_MANY + 2 * len(cluster.nodes), f"a server of {N_MANY} partitions makes {n} connections"
 
     def clock_that_went_back(self):
@@ -161,8 +167,27 @@ class Tests:
         expect(get(server, "ahead"), 1)
         server.end()
 
+    def lost_description(self):
+        """It is made anew, with another epoch. Hooks and sinks miss nothing, and the log goes on."""
+        one = self.server(OBSERVED)
+        expect(put(one, "described", 1)[0], 202)
+        self.await_seen([one], ["described"])
+        one.end()
+        write_ahead(self.redis, "not described")
+        expect(call(self.redis, "DEL", "kv{0}i"), [":1"])
+        two = self.server(OBSERVED)
+        expect(get(two, "described"), 1)
+        expect(put(two, "anew", 2)[0], 202)
+        self.await_seen([two], ["anew"])
+        expect(metric(two, "kvserver_store_gaps_total"), 0)
+        two.end()
+
     def end(self):
+        for server in started:
+            if server.process.poll() is None:
+                server.process.kill()
         self.redis.end()
+        self.cluster.end()
 
 
 def main():
@@ -174,6 +199,7 @@ def main():
     report.check("nor in a cluster that has lost some partitions", tests.observers_of_a_cluster)
     report.check("a server connects to each node once to look at its partitions", tests.connections_of_a_start)
     report.check("a store goes on after its revision was lost and the clock set back", tests.clock_that_went_back)
+    report.check("also after its description was lost", tests.lost_description)
     tests.end()
     return report.end()
 

@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 14
+local VERSION = 15
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -259,22 +259,6 @@ local function first_revision(us, last, step, part)
   return string.format('%.0f', least - least % step + part + (least % step > part and step or 0))
 end
 
--- keys: { store, newest revision, log }, argv: { epoch for a new store, how many partitions, number of this one, the seed
--- of a new store or '', 1 if more of its partitions are to be made }. Answers the values of DESCRIPTION.
-local DESCRIPTION = {'epoch', 'format', 'partitions', 'seed', 'salt', 'making'}
-
-local function open(keys, argv)
-  if redis.call('EXISTS', keys[1]) == 0 then
-    local us, step = clock(''), tonumber(argv[2] or 1)
-    redis.call('HSET', keys[1], 'format', 1, 'partitions', step, 'epoch', argv[1])
-    if argv[4] and argv[4] ~= '' then
-      redis.call('HSET', keys[1], 'format', 2, 'seed', argv[4], 'making', argv[5])
-    end
-    redis.call('SET', keys[2], first_revision(us, 0, step, tonumber(argv[3] or 0)))
-  end
-  return redis.call('HMGET', keys[1], unpack(DESCRIPTION))
-end
-
 -- The last revision in the log, 0 if there is none. Not every user may ask for it.
 local function last_logged(log)
   local entries = redis.pcall('XREVRANGE', log, '+', '-', 'COUNT', 1)
@@ -288,17 +272,39 @@ local function bridge(log, from, to)
   redis.call('XADD', log, to .. '-1', 'e', event)
 end
 
--- keys as open(), argv: { epoch, how many partitions, number of this one, 'seed' or 'salt', and its value }. Gives what is
--- left of a partition, which may be nothing, that epoch. Servers that use it find that its revision has changed. Servers
--- before version 13 do not give the log.
-local function adopt(keys, argv)
-  local step = tonumber(argv[2])
+-- keys as open(). Gives a partition that becomes part of another store a revision behind all that is left of it.
+-- Servers before version 13 do not give the log.
+local function move_on(keys, step, part)
   local last = tonumber(redis.call('GET', keys[2]) or 0)
-  if last ~= 0 and redis.call('HGET', keys[1], 'epoch') == argv[1] then return 0 end
   if keys[3] then last = math.max(last, last_logged(keys[3])) end
-  local revision = first_revision(clock(''), last, step, tonumber(argv[3]))
+  local revision = first_revision(clock(''), last, step, part)
   if keys[3] and last ~= 0 then bridge(keys[3], last, revision) end
   redis.call('SET', keys[2], revision)
+end
+
+-- keys: { store, newest revision, log }, argv: { epoch for a new store, how many partitions, number of this one, the seed
+-- of a new store or '', 1 if more of its partitions are to be made }. Answers the values of DESCRIPTION.
+local DESCRIPTION = {'epoch', 'format', 'partitions', 'seed', 'salt', 'making'}
+
+local function open(keys, argv)
+  if redis.call('EXISTS', keys[1]) == 0 then
+    local step = tonumber(argv[2] or 1)
+    move_on(keys, step, tonumber(argv[3] or 0))
+    redis.call('HSET', keys[1], 'format', 1, 'partitions', step, 'epoch', argv[1])
+    if argv[4] and argv[4] ~= '' then
+      redis.call('HSET', keys[1], 'format', 2, 'seed', argv[4], 'making', argv[5])
+    end
+  end
+  return redis.call('HMGET', keys[1], unpack(DESCRIPTION))
+end
+
+-- keys as open(), argv: { epoch, how many partitions, number of this one, 'seed' or 'salt', and its value }. Gives what is
+-- left of a partition, which may be nothing, that epoch. Servers that use it find that its revision has changed.
+local function adopt(keys, argv)
+  local step = tonumber(argv[2])
+  local has_newest = redis.call('EXISTS', keys[2]) == 1
+  if has_newest and redis.call('HGET', keys[1], 'epoch') == argv[1] then return 0 end
+  move_on(keys, step, tonumber(argv[3]))
   redis.call('DEL', keys[1])
   redis.call('HSET', keys[1], 'epoch', argv[1], 'format', argv[4] and 2 or 1, 'partitions', step)
   if argv[4] then redis.call('HSET', keys[1], argv[4], argv[5]) end
