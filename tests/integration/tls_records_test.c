@@ -222,7 +222,8 @@ static void open_raw(struct raw *raw)
     SSL_set_bio(raw->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     while (SSL_connect(raw->ssl) != 1) {
         send_written(raw);
-        kv_test_stream_wait(&raw->stream);
+        if (kv_test_stream_unread(&raw->stream).len == 0)
+            kv_test_stream_wait(&raw->stream);
         pass_on(raw);
     }
     send_written(raw);
@@ -243,14 +244,14 @@ static void write_request(struct raw *raw)
     assert_int_equal(SSL_write(raw->ssl, REQUEST, sizeof(REQUEST) - 1), sizeof(REQUEST) - 1);
 }
 
+/* The answer may have come already, while the request was being sent. */
 static void expect_answer(struct raw *raw)
 {
     char answer[4096];
     int n;
-    while ((n = SSL_read(raw->ssl, answer, sizeof(answer))) <= 0) {
+    for (pass_on(raw); (n = SSL_read(raw->ssl, answer, sizeof(answer))) <= 0; pass_on(raw)) {
         assert_int_equal(SSL_get_error(raw->ssl, n), SSL_ERROR_WANT_READ);
         kv_test_stream_wait(&raw->stream);
-        pass_on(raw);
     }
     assert_memory_equal(answer, "HTTP/1.1 200", 12);
 }
