@@ -365,6 +365,14 @@ static uint64_t generation_for(const struct kv_access_loop *here,
     return is_sure ? here->generation : 0;
 }
 
+/* While it is not known which tokens of issuers are revoked, none of them is accepted. */
+static bool is_unsure(const struct kv_access_loop *here, const struct kv_principal *principal)
+{
+    return principal->kind == KV_PRINCIPAL_VERIFIED && here->revocations != NULL &&
+           (!kv_revocations_are_known(here->revocations) ||
+            kv_revocations_are_lost(here->revocations));
+}
+
 /* Returns: why it is not valid; NULL: it is. */
 static const char *fault_of(const struct kv_access_loop *here, const struct kv_principal *principal,
                             int64_t now_s)
@@ -372,7 +380,7 @@ static const char *fault_of(const struct kv_access_loop *here, const struct kv_p
     if (kv_principal_has_expired(principal, now_s))
         return principal->certificate.len != 0 ? "the certificate has expired"
                                                : "the token has expired";
-    if (principal->kind == KV_PRINCIPAL_VERIFIED && kv_access_is_unsure(here))
+    if (is_unsure(here, principal))
         return KV_UNSURE_TEXT;
     return is_revoked(here, principal) ? "the token has been revoked" : NULL;
 }

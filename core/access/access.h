@@ -97,15 +97,8 @@ struct kv_principal *kv_access_renew(struct kv_access_loop *here, struct kv_prin
 
 #define KV_UNSURE_TEXT "it is not known at the moment which tokens are revoked"
 
-/* Whether it is not known at the moment which tokens of issuers are revoked: then none of them is
- * accepted, and a refusal is not final. */
-static inline bool kv_access_is_unsure(const struct kv_access_loop *here)
-{
-    return here->revocations != NULL && (!kv_revocations_are_known(here->revocations) ||
-                                         kv_revocations_are_lost(here->revocations));
-}
-
-/* Whether that was why a principal was refused. */
+/* Whether a principal was refused only because it may have been revoked: a refusal that is not
+ * final. */
 static inline bool kv_access_was_unsure(const struct kv_error *error)
 {
     return strcmp(error->text, KV_UNSURE_TEXT) == 0;

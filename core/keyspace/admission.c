@@ -168,13 +168,15 @@ int kv_admission_judge(struct kv_access_loop *access, struct kv_principal *princ
     return KV_OK;
 }
 
-/* Owns: the caller, one reference. Returns: NULL if the principal is no longer valid. */
-static struct kv_principal *as_of_now(struct kv_access_loop *access, struct kv_principal *principal)
+/* Owns: the caller, one reference. Returns: NULL and *reterr if the principal is no longer valid.
+ */
+static struct kv_principal *as_of_now(struct kv_access_loop *access, struct kv_principal *principal,
+                                      struct kv_error *reterr)
 {
     if (access == NULL || principal->kind == KV_PRINCIPAL_CONSTANT ||
         kv_access_is_current(access, principal))
         return kv_principal_ref(principal);
-    return kv_access_renew(access, principal, kv_access_now_s(access), NULL);
+    return kv_access_renew(access, principal, kv_access_now_s(access), reterr);
 }
 
 static void forget_verdict(struct kv_command *command)
@@ -185,9 +187,9 @@ static void forget_verdict(struct kv_command *command)
         command->page->within = NULL;
 }
 
-int kv_admission_status_of_invalid(const struct kv_access_loop *access)
+int kv_admission_status_of_invalid(const struct kv_error *why)
 {
-    return kv_access_is_unsure(access) ? KV_UNAVAILABLE : KV_EXPIRED;
+    return kv_access_was_unsure(why) ? KV_UNAVAILABLE : KV_EXPIRED;
 }
 
 int kv_admission_judge_again(struct kv_access_loop *access, struct kv_command *command)
@@ -195,9 +197,10 @@ int kv_admission_judge_again(struct kv_access_loop *access, struct kv_command *c
     struct kv_principal *before = command->principal;
     if (before == NULL)
         return KV_OK;
-    struct kv_principal *now = as_of_now(access, before);
+    struct kv_error why;
+    struct kv_principal *now = as_of_now(access, before, &why);
     forget_verdict(command);
-    int verdict = now == NULL ? kv_admission_status_of_invalid(access)
+    int verdict = now == NULL ? kv_admission_status_of_invalid(&why)
                               : kv_admission_judge(access, now, command);
     if (verdict == KV_EXPIRED && now == NULL)
         log_denial(access, before, command, verdict);

@@ -47,8 +47,8 @@ int kv_admission_judge(struct kv_access_loop *access, struct kv_principal *princ
 /* Judges a command that has waited, by its principal's present rights. Returns: as above. */
 int kv_admission_judge_again(struct kv_access_loop *access, struct kv_command *command);
 
-/* The status of a command whose principal is no longer valid (kv_access_renew). */
-int kv_admission_status_of_invalid(const struct kv_access_loop *access);
+/* The status of a command whose principal is no longer valid. why: from kv_access_renew(). */
+int kv_admission_status_of_invalid(const struct kv_error *why);
 
 /* Whether the principal may see the states of the keys that a subscription covers. */
 bool kv_admission_allows_subscription(const struct kv_principal *principal, struct kv_slice text);

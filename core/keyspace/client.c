@@ -388,22 +388,23 @@ static void hold(struct kv_command *command)
         mark_dirty(client_of(command));
 }
 
-/* A request may outlive the rules by which its client was identified. Returns: false if the client
- * is no longer identified. */
-static bool renew(struct kv_client *client)
+/* A request may outlive the rules by which its client was identified. Returns: KV_OK, or the status
+ * of a command whose client is no longer identified. */
+static int renew(struct kv_client *client)
 {
     struct kv_access_loop *access = client->home->access;
     struct kv_principal *principal = client->principal;
+    struct kv_error why;
     if (access == NULL || principal->kind == KV_PRINCIPAL_CONSTANT ||
         kv_access_is_current(access, principal))
-        return true;
+        return KV_OK;
     struct kv_principal *renewed =
-        kv_access_renew(access, principal, kv_access_now_s(access), NULL);
+        kv_access_renew(access, principal, kv_access_now_s(access), &why);
     if (renewed == NULL)
-        return false;
+        return kv_admission_status_of_invalid(&why);
     kv_client_identify(client, renewed);
     kv_principal_unref(renewed);
-    return true;
+    return KV_OK;
 }
 
 /* Most servers have no rules. Returns: KV_OK, or the status that ends the command. */
@@ -413,8 +414,9 @@ static inline int judge(struct kv_client *client, struct kv_command *command)
         return KV_OK;
     if (kv_admission_passes(client->home->access, client->principal, command))
         return KV_OK;
-    return renew(client) ? kv_admission_judge(client->home->access, client->principal, command)
-                         : kv_admission_status_of_invalid(client->home->access);
+    int status = renew(client);
+    return status == KV_OK ? kv_admission_judge(client->home->access, client->principal, command)
+                           : status;
 }
 
 static inline void send(struct kv_client *client, struct kv_command *command)

@@ -134,6 +134,25 @@ static void later_commands_are_checked_against_the_current_rules(void **state)
     kv_client_close(client);
 }
 
+/* Only what may have been revoked is refused for now. */
+static void removed_tokens_are_refused_for_good_while_revocations_are_unread(void **state)
+{
+    struct kv_revocations *unread = kv_revocations_create(KV_SLICE("revoked/"));
+    (void)state;
+    kv_access_use_revocations(access, unread);
+    struct kv_client *client = client_that_waits();
+    put_into_force(rules_for("another", ""));
+    let_all_through();
+    rig_expect(&rig,
+               "first ok; second the token is no longer valid; third the token is no longer valid");
+    rig_get(&rig, client, "next", "k");
+    rig_turn(&rig);
+    rig_expect(&rig, "next the token is no longer valid");
+    kv_client_close(client);
+    kv_access_use_revocations(access, NULL);
+    kv_revocations_destroy(unread);
+}
+
 static void held_writes_are_checked_again(void **state)
 {
     (void)state;
@@ -161,6 +180,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(later_commands_are_checked_against_the_current_rules,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            removed_tokens_are_refused_for_good_while_revocations_are_unread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(held_writes_are_checked_again, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
