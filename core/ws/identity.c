@@ -154,16 +154,17 @@ static void log_refusal(const struct kv_session *session, const char *why)
                          has_address ? address.text : NULL, why);
 }
 
-/* The token is good, but may have too many connections. */
+/* The token is good, but may have too many connections: then nothing changes, and the token may
+ * come once more. */
 static void join(struct kv_session *session, struct kv_principal *principal, struct kv_slice id)
 {
     struct kv_excess excess;
-    bool may_join = kv_client_may_join(session->client, principal, &excess);
-    if (may_join)
-        kv_answer_done(session, id);
-    else
-        kv_answer_error(session, id, 429, excess.why);
-    identify(session, may_join ? principal : &kv_principal_nobody);
+    if (!kv_client_may_join(session->client, principal, &excess)) {
+        kv_answer_excess(session, id, &excess);
+        return;
+    }
+    kv_answer_done(session, id);
+    identify(session, principal);
 }
 
 void kv_identity_take_token(struct kv_session *session, struct kv_slice token, struct kv_slice id)

@@ -426,6 +426,39 @@ static void auth_beyond_the_connections_of_a_token_is_no_bad_token(void **state)
     stop();
 }
 
+/* It may come once more, and is no reason to end what the connection may do. */
+static void auth_beyond_the_connections_of_a_token_changes_nothing(void **state)
+{
+    static const char auth[] =
+        "{\"type\":\"auth\",\"id\":9,\"payload\":{\"token\":\"both-token-1234567890\"}}";
+    struct kv_test_ws first, second;
+    struct kv_test_frame frame;
+    (void)state;
+    start("limits: {connections_per_token: 1}\n");
+    kv_test_ws_open_with(&first, server.port, BOTH);
+    kv_test_ws_open(&second, server.port);
+    kv_test_ws_send_text(&second, "{\"type\":\"subscribe\",\"id\":1,"
+                                  "\"payload\":{\"key\":\"public/x\"}}");
+    assert_true(kv_test_ws_receive(&second, &frame));
+    kv_test_ws_send_text(&second, auth);
+    kv_test_ws_expect_error(&second, "9");
+    kv_test_ws_send_text(&second, "{\"type\":\"get\",\"payload\":{\"key\":\"public/x\"}}");
+    kv_test_ws_expect(&second, "{\"type\":\"no-value\",\"payload\":{\"key\":\"public/x\"}}");
+    assert_int_equal(ask(EVERY, "PUT", "/storage/public/x", "{\"value\":1}"), 202);
+    kv_test_ws_expect(&second,
+                      "{\"type\":\"value\",\"payload\":{\"key\":\"public/x\",\"value\":1}}");
+    kv_test_ws_send_text(&second, "{\"type\":\"unsubscribe\",\"payload\":{\"key\":\"public/x\"}}");
+    kv_test_ws_close(&first);
+    do { /* until that is noticed */
+        kv_test_ws_send_text(&second, auth);
+        assert_true(kv_test_ws_receive(&second, &frame));
+    } while (memmem(frame.payload.bytes, frame.payload.len, "\"status\":429", 12) != NULL);
+    kv_test_ws_send_text(&second, "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}}");
+    kv_test_ws_expect(&second, "{\"type\":\"no-value\",\"payload\":{\"key\":\"a/x\"}}");
+    kv_test_ws_close(&second);
+    stop();
+}
+
 static void metrics_count_denials(void **state)
 {
     (void)state;
@@ -487,6 +520,7 @@ int main(void)
         cmocka_unit_test(new_connections_from_an_address_are_limited),
         cmocka_unit_test(connections_of_a_token_are_limited),
         cmocka_unit_test(auth_beyond_the_connections_of_a_token_is_no_bad_token),
+        cmocka_unit_test(auth_beyond_the_connections_of_a_token_changes_nothing),
         cmocka_unit_test(metrics_count_denials),
         cmocka_unit_test(faults_of_the_rates_are_reported),
     };
