@@ -20,17 +20,19 @@ void kv_revocations_destroy(struct kv_revocations *revocations);
 /* The prefix of the keys. Lent. */
 struct kv_slice kv_revocations_prefix(const struct kv_revocations *revocations);
 
-/* Notes that a key with that prefix exists, or no longer exists. */
+/* Notes a change: that a key with that prefix exists, or no longer exists. */
 void kv_revocations_note(struct kv_revocations *revocations, struct kv_slice key, bool is_there);
 
-/* The keys of the store are about to be read and noted, at the start and whenever changes of them
- * may have been missed; other changes may be noted meanwhile. May be called again before the end.
- */
+/* The keys of the store are about to be read, at the start and whenever changes of them may have
+ * been missed; changes may be noted meanwhile. May be called again before the end. */
 void kv_revocations_begin(struct kv_revocations *revocations);
 
-/* All keys of the store have been noted: forgets those that were not noted since the beginning, and
- * the revocations are known. Returns: whether a key was removed meanwhile, which may have been
- * noted after that as it was read before: then the keys should be read again. */
+/* Notes a key that has been read. A change that was noted since the beginning is newer. */
+void kv_revocations_read(struct kv_revocations *revocations, struct kv_slice key);
+
+/* All keys of the store have been read: forgets those that were not noted since the beginning, and
+ * the revocations are known. Returns: whether so many keys were removed meanwhile that some may
+ * have been read after that, from an older page: then the keys should be read again. */
 bool kv_revocations_end(struct kv_revocations *revocations);
 
 /* Changes may have been missed. Until the keys have been read again, it is not known which tokens

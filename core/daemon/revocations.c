@@ -32,7 +32,7 @@ struct kv_revoking {
     struct kv_buffer cursor;
     int status;      /* of the last page */
     bool is_loading; /* for the first time: a thread waits for `done` */
-    bool is_reading; /* a page is under way, or will be asked for again */
+    bool is_reading; /* a page is under way, or the keys will be read again soon */
     bool is_stale;   /* changes were missed during this reading */
     bool is_late;    /* connections have been closed as it took too long */
     bool is_failing; /* a page could not be read since the beginning */
@@ -121,6 +121,12 @@ static void start_patience(struct kv_revoking *revoking)
                    kv_loop_now_ms(loop_of(revoking)) + MOST_UNSURE_MS);
 }
 
+static void read_again_soon(struct kv_revoking *revoking)
+{
+    kv_timer_start(loop_of(revoking), &revoking->retry,
+                   kv_loop_now_ms(loop_of(revoking)) + RETRY_MS);
+}
+
 /* The keys are read again although no change is known to have been missed: then it shows only now
  * that it is not known which tokens are revoked. */
 static void fail_reading(struct kv_revoking *revoking)
@@ -128,8 +134,7 @@ static void fail_reading(struct kv_revoking *revoking)
     if (!revoking->is_failing && !kv_revocations_are_lost(revoking->revocations))
         start_patience(revoking);
     revoking->is_failing = true;
-    kv_timer_start(loop_of(revoking), &revoking->retry,
-                   kv_loop_now_ms(loop_of(revoking)) + RETRY_MS);
+    read_again_soon(revoking);
 }
 
 /* Connections whose tokens were accepted before are closed: they may have been revoked. */
@@ -148,9 +153,9 @@ static void lose_patience(struct kv_timer *timer)
 
 static void end_reading(struct kv_revoking *revoking)
 {
-    revoking->is_reading = false;
-    if (kv_revocations_end(revoking->revocations))
-        begin_reading(revoking);
+    revoking->is_reading = kv_revocations_end(revoking->revocations);
+    if (revoking->is_reading)
+        read_again_soon(revoking);
     end_patience(revoking);
     tell(revoking);
 }
@@ -167,7 +172,7 @@ static void take_page(struct kv_revoking *revoking, const struct kv_page *page)
 {
     revoking->cursor.len = 0;
     for (uint32_t i = 0; i < page->n; i++)
-        kv_revocations_note(revoking->revocations, page->entries[i].key, true);
+        kv_revocations_read(revoking->revocations, page->entries[i].key);
     kv_buffer_append(&revoking->cursor, kv_buffer_slice(&page->cursor));
 }
 

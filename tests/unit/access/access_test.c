@@ -336,26 +336,72 @@ static bool is_revoked(struct kv_revocations *revocations, const char *id)
                                (struct kv_slice){0});
 }
 
-static void keys_that_are_not_noted_again_are_forgotten(void **state)
+static void keys_that_are_not_read_again_are_forgotten(void **state)
 {
     struct kv_revocations *revocations = kv_revocations_create(KV_SLICE("r/"));
     (void)state;
     kv_revocations_begin(revocations);
-    kv_revocations_note(revocations, KV_SLICE("r/jti/gone"), true);
-    kv_revocations_note(revocations, KV_SLICE("r/jti/kept"), true);
+    kv_revocations_read(revocations, KV_SLICE("r/jti/gone"));
+    kv_revocations_read(revocations, KV_SLICE("r/jti/kept"));
     assert_false(kv_revocations_end(revocations));
     kv_revocations_begin(revocations);
-    kv_revocations_note(revocations, KV_SLICE("r/jti/kept"), true);
+    kv_revocations_read(revocations, KV_SLICE("r/jti/kept"));
     kv_revocations_note(revocations, KV_SLICE("r/jti/new"), true);
     assert_true(is_revoked(revocations, "gone")); /* until the end, as it is not known */
     assert_false(kv_revocations_end(revocations));
     assert_false(is_revoked(revocations, "gone"));
     assert_true(is_revoked(revocations, "kept"));
     assert_true(is_revoked(revocations, "new"));
+    kv_revocations_destroy(revocations);
+}
+
+/* A page may have been read before the change. So it is not read again for each removal, of which
+ * there may be some all the time. */
+static void changes_during_a_reading_are_newer_than_its_pages(void **state)
+{
+    struct kv_revocations *revocations = kv_revocations_create(KV_SLICE("r/"));
+    (void)state;
     kv_revocations_begin(revocations);
-    kv_revocations_note(revocations, KV_SLICE("r/jti/kept"), false);
-    kv_revocations_note(revocations, KV_SLICE("r/jti/kept"), true); /* read before */
-    assert_true(kv_revocations_end(revocations));
+    kv_revocations_note(revocations, KV_SLICE("r/jti/gone"), false);
+    kv_revocations_note(revocations, KV_SLICE("r/jti/back"), false);
+    kv_revocations_read(revocations, KV_SLICE("r/jti/gone"));
+    assert_false(is_revoked(revocations, "gone"));
+    kv_revocations_note(revocations, KV_SLICE("r/jti/back"), true);
+    kv_revocations_read(revocations, KV_SLICE("r/jti/back"));
+    assert_false(kv_revocations_end(revocations));
+    assert_false(is_revoked(revocations, "gone"));
+    assert_true(is_revoked(revocations, "back"));
+    kv_revocations_begin(revocations);
+    kv_revocations_read(revocations, KV_SLICE("r/jti/gone")); /* it was set, which was missed */
+    assert_false(kv_revocations_end(revocations));
+    assert_true(is_revoked(revocations, "gone"));
+    assert_false(is_revoked(revocations, "back"));
+    kv_revocations_destroy(revocations);
+}
+
+/* The memory for them is bounded. */
+static void very_many_removals_during_a_reading_demand_another_one(void **state)
+{
+    enum {
+        MANY = 100000
+    };
+    struct kv_revocations *revocations = kv_revocations_create(KV_SLICE("r/"));
+    char key[32];
+    (void)state;
+    for (int reading = 0; reading < 2; reading++) {
+        kv_revocations_begin(revocations);
+        kv_revocations_note(revocations, KV_SLICE("r/jti/kept"), true);
+        for (int i = 0; i < MANY; i++) {
+            snprintf(key, sizeof(key), "r/jti/%d", i);
+            kv_revocations_note(revocations, kv_slice_of(key), false);
+        }
+        assert_true(kv_revocations_end(revocations));
+        assert_false(is_revoked(revocations, "1"));
+        assert_true(is_revoked(revocations, "kept"));
+    }
+    kv_revocations_begin(revocations);
+    assert_false(kv_revocations_end(revocations));
+    assert_false(is_revoked(revocations, "kept"));
     kv_revocations_destroy(revocations);
 }
 
@@ -398,7 +444,9 @@ int main(void)
         TEST(a_loop_applies_the_old_rules_until_it_takes_up_new_ones),
         TEST(revocation_does_not_verify_tokens_again),
         TEST(no_verified_principal_is_let_in_while_revocations_are_lost),
-        TEST(keys_that_are_not_noted_again_are_forgotten),
+        TEST(keys_that_are_not_read_again_are_forgotten),
+        TEST(changes_during_a_reading_are_newer_than_its_pages),
+        TEST(very_many_removals_during_a_reading_demand_another_one),
         TEST(no_verified_principal_is_let_in_until_revocations_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
