@@ -30,7 +30,7 @@ struct snapshot {
     bool is_stale;           /* too many changes came: the page is useless */
     bool is_overtaken;       /* the client was told a state newer than the page may show */
     struct kv_buffer start;  /* the walk has passed the keys before this one */
-    struct kv_buffer cursor; /* of the next page */
+    struct kv_buffer cursor; /* of the next page; empty: it begins at `start` */
     struct kv_command *command;
     struct kv_scan_entry *entries; /* of the page; sorted by key if the walk is in order */
     uint32_t n;
@@ -94,18 +94,18 @@ static bool has_passed(const struct snapshot *snapshot, struct kv_slice key)
     return snapshot->is_in_order && kv_slice_compare(key, kv_buffer_slice(&snapshot->start)) < 0;
 }
 
-/* Whether the key belongs to a later page. */
+/* Whether the key belongs to a later page. The end of a page without keys is not known. */
 static bool is_beyond_page(const struct snapshot *snapshot, struct kv_slice key)
 {
-    return !snapshot->is_whole &&
-           (snapshot->n == 0 || kv_slice_compare(key, snapshot->entries[snapshot->n - 1].key) > 0);
+    return !snapshot->is_whole && snapshot->n != 0 &&
+           kv_slice_compare(key, snapshot->entries[snapshot->n - 1].key) > 0;
 }
 
 /* Whether the walk will find the state that a change led to, unless it has passed the key. */
 static bool will_meet(const struct snapshot *snapshot, struct kv_slice key)
 {
     if (snapshot->state == BEGINS)
-        return snapshot->is_in_order || snapshot->cursor.len == 0;
+        return snapshot->cursor.len == 0;
     return snapshot->is_in_order && snapshot->state == IS_READ && is_beyond_page(snapshot, key);
 }
 
@@ -263,16 +263,19 @@ static void tell_all_held(struct snapshot *snapshot)
         tell_held(snapshot, first);
 }
 
+/* Whether it is known which keys the walk has passed when it has passed the page. */
+static bool has_known_end(const struct snapshot *snapshot)
+{
+    return snapshot->is_whole || (snapshot->is_in_order && snapshot->n != 0);
+}
+
 /* The walk has reached the end of the page. */
 static void pass_page(struct snapshot *snapshot)
 {
-    if (snapshot->is_whole) {
-        snapshot->state = HAS_ENDED;
+    snapshot->state = snapshot->is_whole ? HAS_ENDED : BEGINS;
+    if (snapshot->is_whole || !has_known_end(snapshot))
         return;
-    }
-    snapshot->state = BEGINS;
-    if (snapshot->n == 0 || !snapshot->is_in_order)
-        return;
+    snapshot->cursor.len = 0;
     snapshot->start.len = 0;
     kv_buffer_append(&snapshot->start, snapshot->entries[snapshot->n - 1].key);
     kv_buffer_append_char(&snapshot->start, '\0');
@@ -287,7 +290,7 @@ static void send_page(struct snapshot *snapshot)
         send_state(snapshot, pattern->text, &(struct kv_item){0});
     sift_held(snapshot);
     pass_page(snapshot);
-    if (snapshot->is_in_order || snapshot->is_whole)
+    if (has_known_end(snapshot))
         tell_all_held(snapshot);
     drop_page(snapshot);
 }
@@ -374,11 +377,10 @@ static struct kv_command *page_command(struct snapshot *snapshot, struct kv_comm
     command->page->max_keys = KV_STORE_PAGE;
     command->page->max_bytes = PAGE_BYTES;
     command->page->wants_values = true;
-    if (snapshot->is_in_order) {
+    if (snapshot->is_in_order && snapshot->cursor.len == 0) {
         const struct kv_cursor cursor = {.kind = KV_CURSOR_START,
                                          .prefix = command->key,
                                          .start = kv_buffer_slice(&snapshot->start)};
-        snapshot->cursor.len = 0;
         if (!kv_cursor_write(&snapshot->cursor, &cursor))
             return NULL;
     }
@@ -444,10 +446,8 @@ static void begin_again(struct snapshot *snapshot)
     drop_page(snapshot);
     tell_unseen(snapshot);
     snapshot->is_stale = false;
-    if (!snapshot->is_in_order) {
-        snapshot->cursor.len = 0;
-        snapshot->resets = true;
-    }
+    snapshot->cursor.len = 0;
+    snapshot->resets |= !snapshot->is_in_order;
     snapshot->state = BEGINS;
     kv_sync_make_ready(&snapshot->sync);
 }

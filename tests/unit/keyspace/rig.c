@@ -58,9 +58,37 @@ void rig_complete(struct rig *rig, size_t i)
     rig->host->done(rig->host, rig->waiting_loop[i], &rig->waiting[i], 1);
 }
 
+/* Returns: how many pages without keys the walk has passed; all of them if it is past its
+ * beginning. */
+static unsigned empty_pages_before(const struct rig *rig, const struct kv_scan *scan)
+{
+    char cursor[sizeof(rig->empty_cursor)] = "";
+    unsigned n;
+    if (scan->cursor.len == 0)
+        return scan->start.len <= scan->prefix.len ? 0 : rig->n_empty_pages;
+    if (scan->cursor.len < sizeof(cursor))
+        memcpy(cursor, scan->cursor.bytes, scan->cursor.len);
+    return sscanf(cursor, "empty %u", &n) == 1 ? n : rig->n_empty_pages;
+}
+
+static void return_empty_page(struct rig *rig, struct kv_scan *scan, unsigned n)
+{
+    snprintf(rig->empty_cursor, sizeof(rig->empty_cursor), "empty %u", n + 1);
+    scan->next = kv_slice_of(rig->empty_cursor);
+    scan->status = KV_OK;
+}
+
 static void counted_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
 {
+    struct kv_slice cursor = scan->cursor;
+    unsigned n_before = empty_pages_before(the_rig, scan);
     the_rig->n_scans++;
+    if (n_before < the_rig->n_empty_pages) {
+        return_empty_page(the_rig, scan, n_before);
+        return;
+    }
+    if (kv_slice_has_prefix(cursor, KV_SLICE("empty ")))
+        scan->cursor = (struct kv_slice){0};
     kv_module_store_ops(the_rig->module)->scan(store, loop, scan);
 }
 

@@ -40,6 +40,8 @@ struct rig {
     struct kv_loaded_module *module;
     struct kv_store_ops ops; /* of the gate */
     size_t n_scans;          /* pages requested from the store */
+    unsigned n_empty_pages;  /* without keys, that the store returns at the beginning of a walk */
+    char empty_cursor[24];   /* after the last of them */
     const struct kv_store_host *host;
     struct kv_keyspace *keyspace;
     /* Set before rig_open(). */

@@ -130,6 +130,39 @@ static void initial_of_one_key_under_a_prefix(void **state)
     kv_client_close(client);
 }
 
+static int count(const char *text)
+{
+    int n = 0;
+    for (const char *at = rig.log; (at = strstr(at, text)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* A store may have to pass many deleted keys. */
+static void initial_passes_pages_without_keys(void **state)
+{
+    (void)state;
+    rig.n_empty_pages = 4 * KEYS; /* a command reads fewer pages */
+    rig_open(&rig, 1);
+    set("p/a", "1");
+    set("p/c", "3");
+    struct kv_client *client = rig_client(&rig, 0);
+    subscribe(client, "p/", initial_prefix);
+    while (rig.n_scans < KEYS) {
+        rig_turn(&rig);
+        assert_null(strstr(rig.log, "synced"));
+    }
+    rig_set(&rig, NULL, "w", "p/b", "2", 0);
+    rig_delete(&rig, NULL, "w", "p/c");
+    settle_syncs();
+    assert_int_equal(count("p/a=1"), 1);
+    assert_int_equal(count("p/b=2"), 1);
+    assert_int_equal(count("p/c=3"), 0);
+    assert_int_equal(count("synced p/"), 1);
+    rig.log[0] = '\0';
+    kv_client_close(client);
+}
+
 static void subscribing_again_restarts_the_initial_state(void **state)
 {
     (void)state;
@@ -515,6 +548,7 @@ int main(int argc, char **argv)
         TEST(initial_of_a_missing_key_reports_no_value),
         TEST(initial_of_an_empty_prefix_is_synced_at_once),
         TEST(initial_of_one_key_under_a_prefix),
+        TEST(initial_passes_pages_without_keys),
         TEST(subscribing_again_restarts_the_initial_state),
         TEST(a_client_that_closes_meanwhile_leaves_nothing_behind),
         TEST(since_continues_after_the_revision),
