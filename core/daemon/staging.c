@@ -383,14 +383,38 @@ static int discard_unsynced(const struct paths *paths, struct kv_error *reterr)
     return -1;
 }
 
-/* A backup that is answered with a failure must not replace the store. */
+/* A backup that waits already takes the place of the upload, if the file system can exchange files.
+ * Returns: 0, or -1 and errno. */
+static int exchange(const struct paths *paths)
+{
+    struct stat waiting;
+    bool is_file = lstat(paths->restore, &waiting) == 0 && S_ISREG(waiting.st_mode);
+    if (is_file &&
+        renameat2(AT_FDCWD, paths->upload, AT_FDCWD, paths->restore, RENAME_EXCHANGE) == 0)
+        return 0;
+    return rename(paths->upload, paths->restore);
+}
+
+static void exchange_back(const struct paths *paths)
+{
+    if (is_there(paths->upload))
+        renameat2(AT_FDCWD, paths->upload, AT_FDCWD, paths->restore, RENAME_EXCHANGE);
+    else
+        rename(paths->restore, paths->upload);
+}
+
+/* A backup that is answered with a failure must not replace the store, nor a backup that waited
+ * before. That one is deleted when the new one is on the disk. */
 static int let_wait(const struct paths *paths, struct kv_error *reterr)
 {
-    if (move(paths->upload, paths->restore, reterr) == 0)
+    if (exchange(paths) != 0)
+        return fail(paths->upload, reterr);
+    if (kv_sync_entry(paths->restore, reterr) == 0) {
+        unlink(paths->upload);
         return 0;
+    }
     int fault = errno;
-    if (!is_there(paths->upload))
-        rename(paths->restore, paths->upload);
+    exchange_back(paths);
     errno = fault;
     return -1;
 }

@@ -28,6 +28,7 @@ TOKEN = "operator-token-1234567890"
 
 OLD = {f"old/{i}": i for i in range(N_OLD)}
 NEW = {f"new/{i}": "x" * 50 for i in range(N_NEW)}
+OTHER = {"other/1": 1, "other/2": 2}
 
 
 def expect(got, expected):
@@ -43,6 +44,7 @@ def make_backup(state):
 
 
 BACKUP = make_backup(NEW)
+OTHER_BACKUP = make_backup(OTHER)
 
 
 class OnFaultyDisk(Server):
@@ -55,8 +57,8 @@ class OnFaultyDisk(Server):
         environment = dict(os.environ, LD_PRELOAD=library, KV_DISK_ROOT=self.disk, ASAN_OPTIONS=sanitizer)
         return subprocess.Popen(command, stderr=self.log, env=environment)
 
-    def begin(self, state):
-        self.write(f"disk.{state}", "")
+    def begin(self, state, content=""):
+        self.write(f"disk.{state}", content)
 
     def end_state(self, state):
         os.remove(f"{self.disk}.{state}")
@@ -269,6 +271,25 @@ def test_faults(report):
         expect(finish(server), (200, {"waits": True}))
         server.end()
 
+    def beside_one_that_waits():
+        server = start_old(kind=OnFaultyDisk, options=OPTIONS.replace("%folder/", "%folder/disk/"))
+        upload(server, BACKUP)
+        expect(finish(server), (200, {"waits": True}))
+        upload(server, OTHER_BACKUP)
+        server.begin("unlisted", "1")  # the second sync of the folder is after the backup has taken its place
+        expect_failure(server, 500, "Input/output error")
+        server.end_state("unlisted")
+        restart(server)
+        expect(state_of(server), NEW)
+        upload(server, BACKUP)
+        expect(finish(server), (200, {"waits": True}))
+        upload(server, OTHER_BACKUP)
+        expect(finish(server), (200, {"waits": True}))
+        assert not os.path.exists(os.path.join(server.disk, "store.upload")), "the earlier backup is kept"
+        restart(server)
+        expect(state_of(server), OTHER)
+        server.end()
+
     def of_old_abi():
         server = Server(store="dated", options="path: '%folder/store'", modules=os.path.join(
             os.path.dirname(os.environ["KV_SERVER_PROGRAM"]), "modules-test"))
@@ -286,6 +307,7 @@ def test_faults(report):
 
     report.check("files that the server cannot use are its own failure", unusable_files)
     report.check("so is a disk that is full or broken, and what was not synced is not taken", faulty_disk)
+    report.check("a backup that fails leaves the one that waits", beside_one_that_waits)
     report.check("a store that cannot be opened to read is refused at once", of_old_abi)
     report.check("a backup that cannot be restored is put away, and the store stays", put_back)
     report.check("a second server takes nothing from the first", of_another)
