@@ -143,6 +143,7 @@ static struct kv_keyspace *create_keyspace(struct kv_server *server)
         .n_loops = server->config->n_threads,
         .store_ops = kv_module_store_ops(store),
         .store_capabilities = store->identity->capabilities,
+        .store_tells_seconds = store->identity->abi_minor < 8,
         .store_name = server->store_name,
         .store_options = server->config->store.options,
         .log_bytes = server->config->log_bytes,

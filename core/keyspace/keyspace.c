@@ -302,18 +302,19 @@ struct kv_loop *kv_keyspace_event_loop(struct kv_keyspace_loop *here)
 struct store_metrics {
     struct kv_metrics_out out;
     struct kv_metrics_text *text;
+    bool tells_seconds;
 };
 
 static void tell_number(struct kv_metrics_out *out, const struct kv_metric *metric, uint64_t value)
 {
-    struct kv_metrics_text *text = KV_CONTAINER(out, struct store_metrics, out)->text;
+    const struct store_metrics *metrics = KV_CONTAINER(out, struct store_metrics, out);
     bool is_duration = metric->unit != NULL && strcmp(metric->unit, "seconds") == 0;
-    if (!is_duration) {
-        kv_metrics_number(text, metric, value);
+    if (!is_duration || metrics->tells_seconds) {
+        kv_metrics_number(metrics->text, metric, value);
         return;
     }
-    kv_metrics_begin(text, metric);
-    kv_metrics_sample_ns(text, KV_NO_LABELS, value);
+    kv_metrics_begin(metrics->text, metric);
+    kv_metrics_sample_ns(metrics->text, KV_NO_LABELS, value);
 }
 
 static void tell_durations(struct kv_metrics_out *out, const struct kv_metric *metric,
@@ -339,7 +340,8 @@ static void collect_store(const struct kv_keyspace *keyspace, struct kv_metrics_
     struct store_metrics metrics = {.out = {.size = sizeof(struct kv_metrics_out),
                                             .number = tell_number,
                                             .durations = tell_durations},
-                                    .text = text};
+                                    .text = text,
+                                    .tells_seconds = keyspace->parts.store_tells_seconds};
     kv_metrics_number(text, &revision, kv_keyspace_revision(keyspace));
     kv_metrics_number(text, &well, kv_keyspace_is_well(keyspace));
     kv_metrics_number(text, &resyncs, kv_counter_read(&keyspace->feed.resyncs));

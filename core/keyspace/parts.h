@@ -80,6 +80,7 @@ struct kv_keyspace_parts {
     const struct kv_store_ops *store_ops;
     uint64_t store_capabilities; /* once it is open, without those that it lacks because of its
                                     options */
+    bool store_tells_seconds;    /* in metrics with that unit; others tell nanoseconds (ABI 1.8) */
     const char *store_name;      /* for the log */
     const struct kv_option_value *store_options;
     uint64_t log_bytes; /* of the change log, in memory or the store's; 0: there is none */

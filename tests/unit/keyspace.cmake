@@ -1,4 +1,4 @@
-foreach(theme admission deadlines loader memory order subscriptions prefixes policies)
+foreach(theme admission deadlines loader memory order subscriptions prefixes policies store_metrics)
   kv_add_test(unit_keyspace_${theme}
               SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/${theme}_test.c
                       ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/rig.c

@@ -114,8 +114,8 @@ struct kv_metric {
 /* Receives a module's figures, each metric once. All arguments are lent for the call. */
 struct kv_metrics_out {
     uint32_t size; /* sizeof(struct kv_metrics_out) */
-    /* A counter or a gauge. Since 1.8: with the unit `seconds`, the value is in
-     * nanoseconds. */
+    /* A counter or a gauge. With the unit `seconds`, the value is in nanoseconds; if the module was
+     * built for 1.7 or before, in whole seconds. */
     void (*number)(struct kv_metrics_out *out, const struct kv_metric *metric, uint64_t value);
     void (*durations)(struct kv_metrics_out *out, const struct kv_metric *metric,
                       const struct kv_histogram *histogram);

@@ -128,6 +128,7 @@ void rig_open(struct rig *rig, uint32_t n_loops)
         .store_ops = &rig->ops,
         .store_capabilities = (rig->is_sync ? KV_STORE_SYNC : 0) | rig->capabilities |
                               (rig->module->identity->capabilities & KV_STORE_ORDERED),
+        .store_tells_seconds = rig->tells_seconds,
         .store_name = "store",
         .log_bytes = rig->log_bytes,
         .log_ms = rig->log_ms,

@@ -57,6 +57,7 @@ struct rig {
     size_t n_observers;
     struct kv_loader *loader;
     struct kv_access *access;
+    bool tells_seconds;         /* as a store that was built before ABI 1.8 */
     struct kv_workers *workers; /* destroyed before the keyspace */
     /* The gate. */
     bool gate_is_shut;
