@@ -405,6 +405,7 @@ static void handle_deflated(struct kv_session *session, struct kv_slice compress
     } else if (outcome == KV_INFLATED_MORE && may_be_longer) {
         leave_to_worker(session, compressed);
     } else {
+        count_inflated(session, compressed.len, session->here->inflation.text.len);
         hang_up(session, fault_of(outcome));
     }
 }

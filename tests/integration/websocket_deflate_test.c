@@ -348,24 +348,56 @@ static void the_inflated_length_counts(void **state)
     kv_buffer_fini(&more);
 }
 
-static void a_bomb_is_refused_at_the_limit(void **state)
+static void expect_inflated(const struct kv_test_server *server, size_t bytes)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    char line[128];
+    snprintf(line, sizeof(line),
+             "\nkvserver_websocket_compression_bytes_total{direction=\"in\",form=\"plain\"} %zu\n",
+             bytes);
+    kv_test_stream_open(&stream, server->port);
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/metrics", NULL, NULL, &response), 200);
+    kv_buffer_append_char(&response.body, '\0');
+    kv_test_expect_part(response.body.bytes, line);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
+/* Not more than one byte beyond the limit is inflated, and memory for no more than that is taken.
+ */
+static void expect_refused_at(const char *limits, size_t limit, size_t len)
 {
     struct kv_test_server server;
-    struct kv_buffer bomb = blanks(64 * MIB);
-    (void)state;
-    kv_test_start(&server, "websocket: {deflate: true}\nlimits: {message: 1MiB, value: 1MiB}\n");
+    struct kv_test_ws ws;
+    struct kv_buffer bomb = blanks(len);
+    char yaml[256];
+    snprintf(yaml, sizeof(yaml), "websocket: {deflate: true}\n%s", limits);
+    kv_test_start(&server, yaml);
     size_t before = kv_test_program_resident(&server.program);
-    for (int i = 0; i < 4; i++) {
-        struct kv_test_ws ws;
-        open_deflated(&ws, server.port);
-        kv_test_ws_send_frame(&ws, FINAL | DEFLATED | TEXT, kv_buffer_slice(&bomb));
-        kv_test_ws_expect_closed(&ws, 1009);
-        kv_test_ws_close(&ws);
-    }
+    open_deflated(&ws, server.port);
+    kv_test_ws_send_frame(&ws, FINAL | DEFLATED | TEXT, kv_buffer_slice(&bomb));
+    kv_test_ws_expect_closed(&ws, 1009);
+    kv_test_ws_close(&ws);
+    expect_inflated(&server, limit + 1);
     if (KV_TEST_SHARE == 1)
-        assert_true(kv_test_program_peak(&server.program) < before + 16 * MIB);
+        assert_true(kv_test_program_peak(&server.program) < before + limit + 8 * MIB);
     kv_test_server_stop_cleanly(&server);
     kv_buffer_fini(&bomb);
+}
+
+static void a_bomb_is_refused_at_the_limit(void **state)
+{
+    (void)state;
+    expect_refused_at("limits: {message: 64KiB, value: 64KiB}\n", 64 * KIB, 16 * MIB);
+    expect_refused_at("limits: {message: 1MiB, value: 1MiB}\n", MIB, 64 * MIB);
+}
+
+/* If there is the memory for it. */
+static void a_bomb_is_refused_at_the_default_limit(void **state)
+{
+    (void)state;
+    expect_refused_at("limits: {memory: 2GiB}\n", 257 * MIB, 300 * MIB);
 }
 
 static void memory_for_inflated_texts_is_bounded(void **state)
@@ -473,6 +505,7 @@ int main(void)
         cmocka_unit_test(compressed_binary_messages_are_refused_uninflated),
         cmocka_unit_test(the_inflated_length_counts),
         cmocka_unit_test(a_bomb_is_refused_at_the_limit),
+        cmocka_unit_test(a_bomb_is_refused_at_the_default_limit),
         cmocka_unit_test(memory_for_inflated_texts_is_bounded),
         cmocka_unit_test(writer_is_served_beside_a_crowd_of_small_bombs),
         cmocka_unit_test(the_limit_before_a_token_is_of_the_inflated_length),
