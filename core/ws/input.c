@@ -113,6 +113,22 @@ static void answer_hello(struct kv_session *session, const struct kv_message *me
         kv_answer_hello(session, message->id);
 }
 
+/* Returns: whether the session may request the lease; otherwise the peer has been told why not. */
+static bool may_lease(struct kv_session *session, const struct kv_message *message)
+{
+    const struct kv_leases *leases = &session->leases;
+    bool has_room =
+        kv_leases_have_room(leases, message->key, kv_session_config(session)->max_leases);
+    if (!has_room)
+        kv_answer_error(session, message->id, 400, "too many leases on this connection");
+    else if (!kv_leases_have_memory(leases, message->key))
+        kv_answer_error(session, message->id, kv_outcome_status(KV_FULL),
+                        "the memory of all connections is used up: no more leases for now");
+    else
+        return true;
+    return false;
+}
+
 static void check_and_send(struct kv_session *session, const struct kv_message *message,
                            struct kv_item *staged)
 {
@@ -125,11 +141,7 @@ static void check_and_send(struct kv_session *session, const struct kv_message *
         answer_hello(session, message);
     else if ((status = kv_translation_check(message, &limits, &error)) != 0)
         kv_answer_error(session, message->id, status, error.text);
-    else if (message->while_connected &&
-             !kv_leases_have_room(&session->leases, message->key,
-                                  kv_session_config(session)->max_leases))
-        kv_answer_error(session, message->id, 400, "too many leases on this connection");
-    else
+    else if (!message->while_connected || may_lease(session, message))
         send_command(session, message, staged);
 }
 

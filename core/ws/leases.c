@@ -13,6 +13,7 @@
 
 enum {
     BYTES_OF_ONE = 1024, /* of a key, for each lease counted */
+    BYTES_BESIDE = 64,   /* for each lease, in the table and in the heap */
     SHARE = 3,           /* of the TTL: renewed after 1/SHARE of it */
     INEXACT_MS = 2,      /* possible deviation of deadlines in a shared store, and */
     DRIFT = 20000        /* the fraction of the TTL by which its clock may drift */
@@ -40,6 +41,21 @@ static uint32_t units_of(struct kv_slice key)
 {
     return 1 + (uint32_t)(key.len / BYTES_OF_ONE);
 }
+
+/* ---- memory ---- */
+
+static size_t bytes_of(struct kv_slice key)
+{
+    return sizeof(struct lease) + BYTES_BESIDE + key.len;
+}
+
+static void destroy(struct lease *lease)
+{
+    kv_tally_add(kv_keyspace_tally(lease->keyspace), -(int64_t)bytes_of(lease->key));
+    free(lease);
+}
+
+/* ---- the time of renewal ---- */
 
 static void plan(struct kv_leases *leases)
 {
@@ -101,6 +117,7 @@ static void detach(struct lease *lease)
     kv_table_remove(&leases->by_key, &lease->node);
     kv_heap_remove(&leases->by_time, &lease->in_time);
     leases->n_held -= units_of(lease->key);
+    leases->bytes -= bytes_of(lease->key);
     lease->leases = NULL;
     plan(leases);
 }
@@ -112,7 +129,7 @@ static void take_renewal(struct lease *lease, const struct kv_command *command)
         lease->deadline_ms = command->cmd.deadline_ms;
     } else if (status == KV_CONDITION || status == KV_MISSING) {
         detach(lease);
-        free(lease);
+        destroy(lease);
         return;
     }
     plan_renewal(lease); /* if the store failed, it is tried again */
@@ -133,7 +150,7 @@ static void on_asked(struct kv_command *command)
         delete_key(lease);
         return;
     }
-    free(lease);
+    destroy(lease);
 }
 
 /* An UPDATE that takes effect only if the key's state is still as the lease left it. */
@@ -217,12 +234,21 @@ static void forget(struct lease *lease)
 {
     detach(lease);
     if (!lease->is_asking)
-        free(lease);
+        destroy(lease);
 }
 
 bool kv_leases_have_room(const struct kv_leases *leases, struct kv_slice key, uint32_t most)
 {
     return leases->n_held + leases->n_asked + units_of(key) <= most ||
+           find(leases, key, kv_hash(key)) != NULL;
+}
+
+/* As with subscriptions, every connection may have some. */
+bool kv_leases_have_memory(const struct kv_leases *leases, struct kv_slice key)
+{
+    size_t bytes = bytes_of(key);
+    return leases->bytes + bytes <= KV_TALLY_FLOOR ||
+           kv_tally_spare(kv_keyspace_tally(leases->keyspace)) >= bytes ||
            find(leases, key, kv_hash(key)) != NULL;
 }
 
@@ -246,6 +272,8 @@ static struct lease *create(struct kv_leases *leases, const struct kv_command *s
         lease->ttl_ms = lease->deadline_ms - set->taken_up_ms;
     kv_table_insert(&leases->by_key, &lease->node, set->hash);
     leases->n_held += units_of(lease->key);
+    leases->bytes += bytes_of(lease->key);
+    kv_tally_add(kv_keyspace_tally(lease->keyspace), (int64_t)bytes_of(lease->key));
     return lease;
 }
 

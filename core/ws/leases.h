@@ -21,6 +21,7 @@ struct kv_leases {
     struct kv_heap by_time; /* by the time of renewal */
     uint32_t n_held;        /* leases; each counts once more for each KiB of its key */
     uint32_t n_asked;       /* the same, for SETs under way */
+    size_t bytes;           /* of the leases held, which the loop's tally counts */
     struct kv_timer timer;
     struct kv_keyspace_loop *keyspace;
     const struct kv_access_loop *access;
@@ -37,6 +38,10 @@ void kv_leases_end_forbidden(struct kv_leases *leases, const struct kv_principal
 
 /* Whether the connection may request a lease of the key, if `most` are allowed. */
 bool kv_leases_have_room(const struct kv_leases *leases, struct kv_slice key, uint32_t most);
+
+/* Whether there is memory for one more: every connection may have some leases, and beyond these a
+ * part of the budget is reserved for others. */
+bool kv_leases_have_memory(const struct kv_leases *leases, struct kv_slice key);
 
 /* A SET that requests a lease is sent. */
 void kv_leases_ask(struct kv_leases *leases, const struct kv_command *set);

@@ -213,6 +213,49 @@ static void a_connection_has_a_limited_number_of_leases(void **state)
     hold("more", "1", "1h");
 }
 
+/* Asks for a lease of a key of so many bytes, whose name begins with the number. Returns: the
+ * status. */
+static int ask_for_long_key(struct kv_test_ws *ws, int number, const char *letters)
+{
+    struct kv_test_frame frame;
+    kv_test_ws_send_text(ws,
+                         "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"%d%s\",\"value\":1,"
+                         "\"ttl\":\"1h\",\"while_connected\":true}}",
+                         number, letters);
+    assert_true(kv_test_ws_receive(ws, &frame));
+    assert_int_equal(frame.opcode, KV_TEST_WS_TEXT);
+    return memmem(frame.payload.bytes, frame.payload.len, "\"status\":507", 12) == NULL ? 200 : 507;
+}
+
+static void leases_count_for_the_memory_of_all_connections(void **state)
+{
+    enum {
+        LEN = 8 << 10,
+        MOST_LONG = 3000 /* more than the memory is for */
+    };
+    struct kv_test_server server;
+    struct kv_test_ws first, second;
+    char *letters = kv_test_letters('k', LEN);
+    int n = 0;
+    (void)state;
+    kv_test_start(&server, "limits: {memory: 16MiB, leases: 100000}\n");
+    kv_test_ws_open(&first, server.port);
+    kv_test_ws_open(&second, server.port);
+    letters[LEN - 1] = '\0';
+    while (n < MOST_LONG && ask_for_long_key(&first, n, letters) == 200)
+        n++;
+    assert_in_range(n, 100, MOST_LONG - 1);
+    assert_int_equal(ask_for_long_key(&first, 0, letters), 200); /* it has this one */
+    assert_int_equal(ask_for_long_key(&second, MOST_LONG, ""), 200);
+    kv_test_ws_close(&first);
+    for (int i = 0; i < 10; i++)
+        while (ask_for_long_key(&second, i, letters) != 200) /* until the first ones have ended */
+            continue;
+    kv_test_ws_close(&second);
+    kv_test_server_stop_cleanly(&server);
+    free(letters);
+}
+
 static int start(void **state)
 {
     return kv_test_group_start_with(state, "limits: {leases: 4}\n");
@@ -233,6 +276,7 @@ int main(void)
         LEASE_TEST(a_set_that_fails_is_no_lease),
         LEASE_TEST(a_short_ttl_is_an_error),
         LEASE_TEST(a_connection_has_a_limited_number_of_leases),
+        cmocka_unit_test(leases_count_for_the_memory_of_all_connections),
     };
     return cmocka_run_group_tests(tests, start, kv_test_group_stop);
 }
