@@ -83,10 +83,17 @@ void kv_tls_secrets_destroy(struct kv_tls_secrets *secrets, SSL *ssl)
     free(secrets);
 }
 
+/* The client has asked for short records (RFC 6066, section 4). */
+static bool has_short_records(const SSL *ssl)
+{
+    const SSL_SESSION *session = SSL_get0_session(ssl);
+    return SSL_SESSION_get_max_fragment_length(session) != TLSEXT_max_fragment_length_DISABLED;
+}
+
 struct kv_tls_records *kv_tls_secrets_take_over(const struct kv_tls_secrets *secrets,
                                                 const SSL *ssl)
 {
-    if (SSL_version(ssl) != TLS1_3_VERSION || SSL_has_pending(ssl) != 0)
+    if (SSL_version(ssl) != TLS1_3_VERSION || SSL_has_pending(ssl) != 0 || has_short_records(ssl))
         return NULL;
     return kv_tls_records_create(SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl)),
                                  &secrets->client, &secrets->server, secrets->n_sealed);

@@ -24,7 +24,7 @@ void kv_tls_secrets_destroy(struct kv_tls_secrets *secrets, struct ssl_st *ssl);
 
 /* When the handshake is complete: the protection of the records that follow. Owns: the caller, by
  * kv_tls_records_destroy(). Returns: NULL if `ssl` has to continue: it has another version or
- * cipher suite, or holds input. */
+ * cipher suite, shorter records than usual, or input. */
 struct kv_tls_records *kv_tls_secrets_take_over(const struct kv_tls_secrets *secrets,
                                                 const struct ssl_st *ssl);
 

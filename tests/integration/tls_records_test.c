@@ -102,6 +102,23 @@ static void each_suite_and_version_carries_short_and_long_values(void **state)
     free(value);
 }
 
+/* Small devices have no room for longer records, and refuse them (RFC 6066, section 4). */
+static void records_are_as_short_as_the_client_asks(void **state)
+{
+    static const int versions[] = {TLS1_3_VERSION, TLS1_2_VERSION};
+    char *value = create_value();
+    (void)state;
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        struct kv_test_stream stream;
+        connect_with(&stream,
+                     &(struct kv_test_tls_options){.version = versions[i],
+                                                   .fragment = TLSEXT_max_fragment_length_512});
+        write_and_read(&stream, value);
+        kv_test_stream_close(&stream);
+    }
+    free(value);
+}
+
 static void sessions_are_resumed_again_and_again(void **state)
 {
     struct kv_test_stream stream;
@@ -394,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_suite_and_version_carries_short_and_long_values),
+        TEST(records_are_as_short_as_the_client_asks),
         TEST(sessions_are_resumed_again_and_again),
         TEST(keys_may_change_within_a_request),
         TEST(keys_may_change_within_long_values),

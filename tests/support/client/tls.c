@@ -125,6 +125,8 @@ static SSL *create_ssl(SSL_CTX *context, int fd, const struct kv_test_tls_option
                             (unsigned)strlen(options->protocols));
     if (options->session != NULL)
         SSL_set_session(ssl, options->session);
+    if (options->fragment != 0)
+        assert_int_equal(SSL_set_tlsext_max_fragment_length(ssl, options->fragment), 1);
     return ssl;
 }
 

@@ -7,6 +7,8 @@
 #ifndef KV_TEST_TLS_H
 #define KV_TEST_TLS_H
 
+#include <stdint.h>
+
 #include "support/client/stream.h"
 
 struct kv_test_tls;
@@ -22,6 +24,8 @@ struct kv_test_tls_options {
     const char *ciphers;   /* of TLS 1.2 */
     const char *suites;    /* of TLS 1.3 */
     int version;           /* the only version allowed, as OpenSSL numbers them; 0: any */
+    uint8_t fragment;      /* the longest text of a record, as TLSEXT_max_fragment_length_512 and
+                            * its like; 0: as usual */
     struct ssl_session_st *session; /* to resume */
 };
 
