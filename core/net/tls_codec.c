@@ -207,15 +207,12 @@ static int send_alert(struct kv_tls_codec *codec, char level, uint8_t alert)
 static int answer_records(struct kv_tls_codec *codec)
 {
     struct kv_tls_input *input = &codec->input;
-    int result = 0;
     if (codec->has_said_end)
         return 0;
-    if (input->owes_update)
-        result = kv_tls_records_renew_own(codec->records, codec->out);
+    if (input->owes_update && kv_tls_records_renew_own(codec->records, codec->out) != 0)
+        return -1;
     input->owes_update = false;
-    if (input->alert != 0)
-        send_alert(codec, FATAL, input->alert);
-    return result;
+    return input->alert != 0 ? send_alert(codec, FATAL, input->alert) : 0;
 }
 
 static enum kv_tls_progress read_records(struct kv_tls_codec *codec, h2o_buffer_t **input)

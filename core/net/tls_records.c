@@ -115,7 +115,15 @@ static bool init(struct direction *direction, const struct suite *suite,
            set_key(direction, suite);
 }
 
-/* The next key of the direction (RFC 8446, section 7.2). Returns: -1 if the library fails. */
+/* So that no nonce is used twice with a key. */
+static void make_unusable(struct direction *direction)
+{
+    EVP_CIPHER_CTX_free(direction->cipher);
+    direction->cipher = NULL;
+}
+
+/* The next key of the direction (RFC 8446, section 7.2). Returns: -1 if the library fails; then the
+ * direction cannot be used any longer. */
 static int renew(struct direction *direction, const struct suite *suite)
 {
     unsigned char next[KV_TLS_MOST_SECRET];
@@ -126,6 +134,8 @@ static int renew(struct direction *direction, const struct suite *suite)
         is_done = set_key(direction, suite);
     }
     OPENSSL_cleanse(next, sizeof(next));
+    if (!is_done)
+        make_unusable(direction);
     return is_done ? 0 : -1;
 }
 
@@ -162,6 +172,8 @@ static bool begin(struct direction *direction, const unsigned char *header)
 {
     unsigned char nonce[NONCE];
     int n;
+    if (direction->cipher == NULL)
+        return false;
     memcpy(nonce, direction->iv, NONCE);
     for (int i = 0; i < 8; i++)
         nonce[NONCE - 1 - i] ^= (unsigned char)(direction->sequence >> (8 * i));

@@ -77,11 +77,11 @@ static inline size_t kv_tls_record_sealed(const char *header)
 }
 
 /* Appends a KeyUpdate that does not ask for the peer's; later records are sealed with the next key.
- * Returns: -1 if the library fails. */
+ * Returns: -1 if the library fails; then no record can be sealed any longer. */
 int kv_tls_records_renew_own(struct kv_tls_records *records, struct kv_buffer *out);
 
 /* The peer has sent a KeyUpdate: later records are opened with its next key. Returns: -1 if the
- * library fails. */
+ * library fails; then no record can be opened any longer. */
 int kv_tls_records_renew_peer(struct kv_tls_records *records);
 
 #endif
