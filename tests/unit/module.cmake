@@ -92,6 +92,14 @@ kv_add_test(unit_redis_telling SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/t
 target_include_directories(test_unit_redis_telling PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
 target_link_options(test_unit_redis_telling PRIVATE -Wl,--wrap=calloc)
 
+# The order of a loop's writes to several partitions.
+kv_add_test(unit_redis_turns
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_turns_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/jobs.c
+                    ${PROJECT_SOURCE_DIR}/modules/store/redis/turns.c
+            USES kv_abi)
+target_include_directories(test_unit_redis_turns PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+target_link_options(test_unit_redis_turns PRIVATE -Wl,--wrap=calloc)
+
 # Its known nodes.
 kv_add_test(unit_redis_nodes
             SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_nodes_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/login.c

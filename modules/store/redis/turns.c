@@ -1,6 +1,5 @@
 #include "turns.h"
 
-#include "telling.h"
 #include "worker.h"
 
 #include <stdlib.h>
@@ -17,17 +16,31 @@ struct turn {
     size_t n_writes[MOST_PARTS]; /* of those that wait, by partition */
 };
 
-static void fail_unsent(struct cluster *cluster, const struct job *job)
+/* Not within submit(). */
+static void fail_waiting(const struct cluster *cluster, const struct job *job)
 {
-    struct job failed = *job;
-    failed.cmd->status = KV_FULL;
-    failed.cmd->revision = 0;
-    telling_hold(&cluster->shards[shards_part_of(cluster, failed.cmd->key)], &failed);
+    job->cmd->status = KV_FULL;
+    job->cmd->revision = 0;
+    cluster->host->done(cluster->host, job->loop, &job->cmd, 1);
+}
+
+/* Under the turn's lock. Returns: false if there is no memory: it has not been submitted then. */
+static bool submit_now(const struct cluster *cluster, struct turn *turn, uint32_t part,
+                       const struct job *job)
+{
+    struct job turned = *job;
+    bool takes_turn = shards_is_write(job); /* before it is submitted: then it may be freed */
+    turned.after = takes_turn ? turn->last : 0;
+    if (!worker_submit(cluster->shards[part].store, &turned, 1))
+        return false;
+    turn->part = takes_turn ? part : turn->part;
+    turn->n_under_way += takes_turn;
+    return true;
 }
 
 /* Submits what waits and may go, in order, so that nothing overtakes it: under the turn's lock.
- * Returns: false and *ret_failed where there was no memory to submit that one. */
-static bool submit_waiting(struct cluster *cluster, struct turn *turn, struct job *ret_failed)
+ * Returns: false and *ret_failed if there was no memory to submit that one. */
+static bool submit_waiting(const struct cluster *cluster, struct turn *turn, struct job *ret_failed)
 {
     while (turn->waiting.n != 0) {
         uint32_t part = shards_part_of(cluster, jobs_at(&turn->waiting, 0)->cmd->key);
@@ -35,13 +48,8 @@ static bool submit_waiting(struct cluster *cluster, struct turn *turn, struct jo
         if (takes_turn && turn->n_under_way != 0 && part != turn->part)
             break;
         struct job job = jobs_take_first(&turn->waiting);
-        if (takes_turn) {
-            turn->n_writes[part]--;
-            turn->part = part;
-            turn->n_under_way++;
-            job.after = turn->last;
-        }
-        if (!worker_submit(cluster->shards[part].store, &job, 1)) {
+        turn->n_writes[part] -= takes_turn;
+        if (!submit_now(cluster, turn, part, &job)) {
             *ret_failed = job;
             return false;
         }
@@ -60,47 +68,51 @@ void turns_go_on(struct cluster *cluster, uint32_t loop, uint64_t revision)
     if (turn->last < revision)
         turn->last = revision;
     while (!submit_waiting(cluster, turn, &failed)) {
-        turn->n_under_way -= shards_is_write(&failed);
         pthread_mutex_unlock(&turn->lock);
-        fail_unsent(cluster, &failed);
+        fail_waiting(cluster, &failed);
         pthread_mutex_lock(&turn->lock);
     }
     pthread_mutex_unlock(&turn->lock);
 }
 
-/* Returns: whether it may go now. */
-static bool take_turn(struct cluster *cluster, uint32_t part, struct job *job)
+/* Under the turn's lock. */
+static bool has_to_wait(const struct turn *turn, uint32_t part, const struct job *job)
 {
-    struct turn *turn = &cluster->turns[job->loop];
-    bool takes_turn = shards_is_write(job);
-    pthread_mutex_lock(&turn->lock);
-    bool is_to_wait = takes_turn
-                          ? turn->waiting.n != 0 || (turn->n_under_way != 0 && turn->part != part)
-                          : turn->n_writes[part] != 0;
-    if (is_to_wait && jobs_reserve(&turn->waiting, 1)) {
-        jobs_append(&turn->waiting, job);
-        turn->n_writes[part] += takes_turn;
-    } else {
-        is_to_wait = false;
-        turn->part = takes_turn ? part : turn->part;
-        turn->n_under_way += takes_turn;
-        job->after = takes_turn ? turn->last : 0;
-    }
-    pthread_mutex_unlock(&turn->lock);
-    return !is_to_wait;
+    if (!shards_is_write(job))
+        return turn->n_writes[part] != 0;
+    return turn->waiting.n != 0 || (turn->n_under_way != 0 && turn->part != part);
 }
 
-void turns_submit(struct cluster *cluster, const struct job *job)
+/* Under the turn's lock. Returns: false if there is no memory. */
+static bool wait_in_line(struct turn *turn, uint32_t part, const struct job *job)
+{
+    if (!jobs_reserve(&turn->waiting, 1))
+        return false;
+    jobs_append(&turn->waiting, job);
+    turn->n_writes[part] += shards_is_write(job);
+    return true;
+}
+
+/* Returns: false if there is no memory. It does not go out of turn then. */
+static bool submit_in_turn(const struct cluster *cluster, uint32_t part, const struct job *job)
+{
+    struct turn *turn = &cluster->turns[job->loop];
+    pthread_mutex_lock(&turn->lock);
+    bool is_taken = has_to_wait(turn, part, job) ? wait_in_line(turn, part, job)
+                                                 : submit_now(cluster, turn, part, job);
+    pthread_mutex_unlock(&turn->lock);
+    return is_taken;
+}
+
+void turns_submit(const struct cluster *cluster, const struct job *job)
 {
     uint32_t part = shards_part_of(cluster, job->cmd->key);
-    struct job turned = *job;
-    bool may_go = !cluster->orders_all || take_turn(cluster, part, &turned);
-    if (!may_go || worker_submit(cluster->shards[part].store, &turned, 1))
+    bool is_taken = cluster->orders_all ? submit_in_turn(cluster, part, job)
+                                        : worker_submit(cluster->shards[part].store, job, 1);
+    if (is_taken)
         return;
-    bool was_write = shards_is_write(&turned);
-    fail_unsent(cluster, &turned);
-    if (was_write)
-        turns_go_on(cluster, turned.loop, 0);
+    job->cmd->is_deferred = false;
+    job->cmd->status = KV_FULL;
 }
 
 struct turn *turns_create(uint32_t n_loops)

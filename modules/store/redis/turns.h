@@ -12,8 +12,9 @@
 struct turn *turns_create(uint32_t n_loops);
 void turns_destroy(struct turn *turns, uint32_t n_loops);
 
-/* Submits a command to its partition, now or when its turn has come. */
-void turns_submit(struct cluster *cluster, const struct job *job);
+/* Within submit(). Submits a command to its partition, now or when its turn has come. It fails if
+ * there is no memory to submit it, or to let it wait. */
+void turns_submit(const struct cluster *cluster, const struct job *job);
 
 /* A write of the loop has been executed: submits those behind it whose turn it is. revision: what
  * it was answered with. */
