@@ -252,6 +252,23 @@ class Tests:
                 self.ask("HSET kv{0}i", field, before)
         self.await_ready()
 
+    def entry_that_is_no_change(self):
+        """Somebody else has written to the log. The server says where, and goes on once the entry is removed."""
+        expect(put(self.one, "before", 1)[0], 202)  # IDs that Redis makes up are larger than this one's
+        entry = self.ask("XADD kv{0}s * e odd").split("\r\n")[1]
+
+        def says_where(server):
+            log = server.read_log()
+            return entry in log and "kv{0}s" in log and "XDEL" in log
+        self.ask("CLIENT KILL TYPE pubsub")
+        for server in (self.one, self.two):
+            wait_for(lambda server=server: says_where(server), "the log does not say which entry")
+            expect(self.ready(server), False)
+        expect(self.ask("XDEL kv{0}s", entry), ":1\r\n")
+        self.await_ready()
+        expect(put(self.one, "behind", 1)[0], 202)
+        expect(get(self.two, "behind"), 1)
+
     # ---- time ----
 
     def expire(self, fault):
@@ -416,6 +433,7 @@ def main():
             ("a Redis that comes back empty is a new store", tests.redis_that_comes_back_empty),
             ("so is one that was flushed", tests.flushed_redis),
             ("a store of another format, or with other partitions, is refused", tests.store_of_another_kind),
+            ("an entry of the log that cannot be read is named", tests.entry_that_is_no_change),
             ("ends are told once and on time when a server is killed", tests.expiries_while_a_server_dies),
             ("ends are told once and on time when a server stands still", tests.expiries_while_a_server_stands_still),
             ("the servers' own clocks do not matter", tests.servers_with_other_clocks),

@@ -111,6 +111,7 @@ target_include_directories(test_unit_redis_nodes PRIVATE ${PROJECT_SOURCE_DIR}/m
 set(redis_client ${PROJECT_SOURCE_DIR}/modules/redis_client)
 kv_add_test(unit_redis_session
             SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_session_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/session.c
+                    ${PROJECT_SOURCE_DIR}/modules/store/redis/entry.c
                     ${redis_client}/buffer.c ${redis_client}/request.c ${redis_client}/resp.c
             USES kv_abi)
 target_include_directories(test_unit_redis_session PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
@@ -130,7 +131,7 @@ kv_add_test(unit_redis_catch_ups
 target_include_directories(test_unit_redis_catch_ups PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
 
 # Answers to its looks.
-foreach(source chain clock commands event expiring jobs lease login recall record report)
+foreach(source chain clock commands entry event expiring jobs lease login recall record report)
   list(APPEND look_sources ${PROJECT_SOURCE_DIR}/modules/store/redis/${source}.c)
 endforeach()
 kv_add_test(unit_redis_look SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_look_test.c ${look_sources}

@@ -172,9 +172,9 @@ static int take_event(struct kv_store *store, struct event *event)
     if (event->op == EVENT_DEADLINE || event->revision <= store->position)
         return 0;
     if (event->prev != store->position)
-        return -1;
+        return CHAIN_BROKEN;
     if (chain_make_change(store, event, tell) != 0)
-        return -1;
+        return CHAIN_NOT_NOW;
     expiring_note(store, event);
     chain_begin(store, event->revision);
     return 0;
@@ -200,13 +200,13 @@ static bool is_foreign(const struct kv_store *store, const struct event *event)
 static int take_all(struct kv_store *store, struct kv_slice events, bool are_pushed)
 {
     struct event event;
-    int found;
-    while ((found = event_next(&events, &event)) == 1)
+    int found, result = 0;
+    while (result == 0 && (found = event_next(&events, &event)) == 1)
         if (are_pushed && is_foreign(store, &event))
             note_drop(store);
-        else if (take_event(store, &event) != 0)
-            return -1;
-    return found;
+        else
+            result = take_event(store, &event);
+    return result == 0 && found != 0 ? CHAIN_BROKEN : result;
 }
 
 int chain_take(struct kv_store *store, struct kv_slice events)

@@ -9,15 +9,22 @@
 #include "event.h"
 #include "shared.h"
 
+/* Why events were not taken. */
+enum {
+    CHAIN_NOT_NOW = -1, /* there is no memory, or a long value cannot be read */
+    CHAIN_BROKEN = -2,  /* they cannot be read, or one does not continue the chain */
+};
+
 /* Takes the events of a push. Events told before are skipped. Those of commands that another node
  * of a Redis Cluster has executed are dropped: a master that was replaced while it hung executes
  * what it still has when it goes on, and its pushes reach the subscribers of its successor. These
  * changes are lost, yet may continue the chain.
- * Returns: -1 if an event does not continue the chain: it and the rest are not taken. */
+ * Returns: 0, or why an event and those behind it were not taken. */
 int chain_take(struct kv_store *store, struct kv_slice events);
 
 /* Takes the events of an entry of the log, which may have come there from another node. If its
- * events do not continue the chain, the changes before them are gone, and the host is told so. */
+ * events do not continue the chain, the changes before them are gone, and the host is told so.
+ * Returns: the same. */
 int chain_take_logged(struct kv_store *store, struct kv_slice events);
 
 /* Makes the change of an event, and passes it on. A long value is read from Redis; where it has

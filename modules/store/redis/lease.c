@@ -2,6 +2,7 @@
 
 #include "chain.h"
 #include "clock.h"
+#include "entry.h"
 #include "login.h"
 #include "../../redis_client/request.h"
 
@@ -19,7 +20,6 @@ enum {
     LONGEST_NUMBER = 24,
     N_WORDS = 9, /* of a request */
     US_PER_MS = 1000,
-    PARTS_OF_ENTRY = 5, /* an array of id and fields, the id, the fields, a name, and events */
 };
 
 /* A request for the lease, in words. */
@@ -318,14 +318,10 @@ static bool show_entry(struct kv_store *store, struct kv_slice events)
 
 static void show_page(struct kv_store *store, struct kv_slice reply, int64_t n)
 {
-    struct resp_value value;
-    for (int64_t i = 0; i < n; i++) {
-        for (int part = 0; part < PARTS_OF_ENTRY; part++)
-            if (!resp_next(&reply, &value))
-                return;
-        if (!show_entry(store, value.text))
+    struct entry entry;
+    for (int64_t i = 0; i < n; i++)
+        if (!entry_next(&reply, &entry) || !show_entry(store, entry.events))
             return;
-    }
 }
 
 /* The changes that the chain has told are no longer in the log if there is nothing. */

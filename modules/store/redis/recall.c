@@ -5,6 +5,7 @@
 #include "recall.h"
 
 #include "clock.h"
+#include "entry.h"
 #include "event.h"
 #include "record.h"
 #include "../../redis_client/request.h"
@@ -184,17 +185,14 @@ static bool add_entry(const struct kv_store *store, struct kv_slice events, stru
     return found == 0;
 }
 
-/* Takes an entry: an array of id and fields, the id, the fields, a name, and events. */
 static bool take_entry(struct kv_store *store, struct kv_slice *reply, struct past_page **page)
 {
     struct recall *recall = &store->recall;
-    struct resp_value array, id, fields, name, events;
-    if (!resp_next(reply, &array) || !resp_next(reply, &id) || !resp_next(reply, &fields) ||
-        !resp_next(reply, &name) || !resp_next(reply, &events) || events.type != RESP_STRING ||
-        id.text.len + 2 > sizeof(recall->end))
+    struct entry entry;
+    if (!entry_next(reply, &entry) || !entry.has_events || entry.id.len + 2 > sizeof(recall->end))
         return false;
-    snprintf(recall->end, sizeof(recall->end), "(%.*s", (int)id.text.len, id.text.bytes);
-    return add_entry(store, events.text, page);
+    snprintf(recall->end, sizeof(recall->end), "(%.*s", (int)entry.id.len, entry.id.bytes);
+    return add_entry(store, entry.events, page);
 }
 
 static void choose_length(const struct kv_store *store, struct recall *recall, size_t bytes,

@@ -2,6 +2,7 @@
 
 #include "chain.h"
 #include "clock.h"
+#include "entry.h"
 #include "fence.h"
 #include "finding.h"
 #include "library.h"
@@ -119,18 +120,42 @@ static int look_often(const struct attempt *attempt, int64_t *ret_us, uint64_t *
     return result;
 }
 
-/* Takes the entries of a page: each an id, and a field with its name. */
+/* What is missing then is noticed: the next change names the one before it. */
+static int fail_at_entry(const struct attempt *attempt, const struct entry *entry)
+{
+    const struct kv_store *store = attempt->store;
+    return kv_error_set(attempt->reterr,
+                        "Redis at %s, partition %" PRIu32
+                        ": entry %.*s of the log %s cannot be read. Remove it by XDEL: if changes "
+                        "are lost with it, subscribers are shown what is there now, and hooks and "
+                        "sinks miss them",
+                        login_address(attempt)->text, store->part, (int)entry->id.len,
+                        entry->id.bytes, store->names.log.bytes);
+}
+
+static int take_entry(const struct attempt *attempt, const struct entry *entry)
+{
+    int result =
+        entry->has_events ? chain_take_logged(attempt->store, entry->events) : CHAIN_BROKEN;
+    if (result == CHAIN_BROKEN)
+        return fail_at_entry(attempt, entry);
+    if (result == CHAIN_NOT_NOW)
+        return kv_error_set(attempt->reterr,
+                            "Redis at %s: there is no memory for a change in the log, or its value "
+                            "cannot be read",
+                            login_address(attempt)->text);
+    return 0;
+}
+
 static int take_page(const struct attempt *attempt, struct kv_slice reply, int64_t n)
 {
-    struct resp_value value;
+    struct entry entry;
     for (int64_t i = 0; i < n; i++) {
-        for (int part = 0; part < 5; part++)
-            if (!resp_next(&reply, &value))
-                return kv_error_set(attempt->reterr, "Redis at %s: the log cannot be read",
-                                    login_address(attempt)->text);
-        if (chain_take_logged(attempt->store, value.text) != 0)
-            return kv_error_set(attempt->reterr, "Redis at %s: the log cannot be taken",
+        if (!entry_next(&reply, &entry))
+            return kv_error_set(attempt->reterr, "Redis at %s: its answer to XRANGE is malformed",
                                 login_address(attempt)->text);
+        if (take_entry(attempt, &entry) != 0)
+            return -1;
     }
     return 0;
 }

@@ -72,7 +72,9 @@ int login_ask(const struct attempt *attempt, const struct kv_slice *words, size_
     return 0;
 }
 
-/* The log is empty. Of kv1_look: the time and the newest revision. */
+static struct kv_slice log_page; /* that Redis answers with */
+
+/* Of kv1_look: the time and the newest revision. */
 int login_demand(const struct attempt *attempt, const struct kv_slice *words, size_t n,
                  struct resp_value *ret_value, struct kv_slice *ret_reply)
 {
@@ -81,7 +83,7 @@ int login_demand(const struct attempt *attempt, const struct kv_slice *words, si
     (void)n;
     if (is_log)
         note(KV_SLICE("log"));
-    *ret_reply = is_log ? KV_SLICE("*0\r\n") : KV_SLICE("*3\r\n:2000\r\n:1000\r\n+epoch\r\n");
+    *ret_reply = is_log ? log_page : KV_SLICE("*3\r\n:2000\r\n:1000\r\n+epoch\r\n");
     return resp_next(ret_reply, ret_value) ? 0 : -1;
 }
 
@@ -187,8 +189,7 @@ void chain_pass(struct kv_store *of, int64_t us)
 int chain_take_logged(struct kv_store *of, struct kv_slice events)
 {
     (void)of;
-    (void)events;
-    return 0;
+    return kv_slice_equals(events, KV_SLICE("events")) ? 0 : CHAIN_BROKEN;
 }
 
 /* ---- the host ---- */
@@ -214,23 +215,66 @@ static void touched(const struct kv_store_host *host, uint32_t part, struct kv_s
 
 static const struct kv_store_host host = {.may_tell = may_tell, .touched = touched};
 
+static int open_with(struct kv_slice page, struct kv_error *reterr)
+{
+    log_text[0] = '\0';
+    log_page = page;
+    store = (struct kv_store){.host = &host,
+                              .n_parts = 4,
+                              .part = 3,
+                              .position = 1000,
+                              .names.log = {.bytes = "kv{3}s", .len = 6}};
+    store.settings.timeout_ms = 1000;
+    int result = session_open(&store, reterr);
+    session_close(&store);
+    return result;
+}
+
 /* Redis pushes the deadlines that are set once the server has subscribed; but until the log has
  * been read, pushes are passed over, and the log has no deadlines. */
 static void deadlines_set_while_the_log_is_read_count_as_missed(void **state)
 {
     struct kv_error error;
     (void)state;
-    store = (struct kv_store){.host = &host, .n_parts = 1, .position = 1000};
-    store.settings.timeout_ms = 1000;
-    assert_int_equal(session_open(&store, &error), 0);
-    session_close(&store);
+    assert_int_equal(open_with(KV_SLICE("*0\r\n"), &error), 0);
     assert_string_equal(log_text, "touched log subscribe log touched ");
+}
+
+#define ENTRY(id, fields) "*2\r\n$6\r\n" id "\r\n" fields
+#define EVENTS            "*2\r\n$1\r\ne\r\n$6\r\nevents\r\n"
+
+static void expect_to_be_told_of(const char *id, struct kv_slice page)
+{
+    struct kv_error error;
+    assert_int_equal(open_with(page, &error), -1);
+    assert_non_null(strstr(error.text, "partition 3"));
+    assert_non_null(strstr(error.text, id));
+    assert_non_null(strstr(error.text, "kv{3}s"));
+    assert_non_null(strstr(error.text, "XDEL"));
+}
+
+static void an_entry_that_cannot_be_read_is_named(void **state)
+{
+    (void)state;
+    expect_to_be_told_of("1002-1", KV_SLICE("*2\r\n" ENTRY("1001-1", EVENTS)
+                                                ENTRY("1002-1", "*2\r\n$1\r\ne\r\n$3\r\nodd\r\n")));
+}
+
+static void an_entry_with_other_fields_is_named(void **state)
+{
+    (void)state;
+    expect_to_be_told_of(
+        "1001-2",
+        KV_SLICE("*2\r\n" ENTRY("1001-2", "*4\r\n$1\r\ne\r\n$6\r\nevents\r\n"
+                                          "$1\r\nf\r\n$6\r\nevents\r\n") ENTRY("1002-1", EVENTS)));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deadlines_set_while_the_log_is_read_count_as_missed),
+        cmocka_unit_test(an_entry_that_cannot_be_read_is_named),
+        cmocka_unit_test(an_entry_with_other_fields_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
