@@ -5,7 +5,8 @@ target_include_directories(fuzz_resp PRIVATE ${PROJECT_SOURCE_DIR}/modules/redis
 # The store's input from Redis.
 set(redis ${PROJECT_SOURCE_DIR}/modules/store/redis)
 kv_add_fuzz(redis_answers
-            SOURCES redis_answers_fuzz.c ${redis}/chain.c ${redis}/clock.c ${redis}/commands.c ${redis}/event.c ${redis}/expiring.c
+            SOURCES redis_answers_fuzz.c ${redis}/chain.c ${redis}/clock.c ${redis}/commands.c ${redis}/entry.c ${redis}/event.c
+                    ${redis}/expiring.c
                     ${redis}/jobs.c ${redis}/lease.c ${redis}/login.c ${redis}/nodes.c ${redis}/recall.c ${redis}/record.c ${redis}/report.c
             USES kv_base redis_client)
 target_include_directories(fuzz_redis_answers PRIVATE ${redis})
