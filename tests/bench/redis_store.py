@@ -120,7 +120,7 @@ def show_told(figures, what, rate, marks, options):
 
 def show_expiry(figures, options):
     late = run_expiry(PORTS["one"], background=options.keys, rate=options.shared_expiries,
-                    seconds=max(1, 2 * options.seconds))
+                      seconds=max(1, 2 * options.seconds))
     what = f"redis: expiry told late, {options.shared_expiries:,}/s, {options.keys:,} others"
     show_figure(figures, f"{what}, p50", late["p50_us"] / 1e3, "ms", None)
     show_figure(figures, f"{what}, p99", late["p99_us"] / 1e3, "ms", 15)

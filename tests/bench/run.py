@@ -97,7 +97,7 @@ def start_up_ms(servers, options):
 
 def expiry_lateness(servers, options):
     result = run_expiry(PORTS["kvserver"], background=options.keys, rate=options.expiries,
-                      seconds=max(1, int(options.seconds)))
+                        seconds=max(1, int(options.seconds)))
     return result["p50_us"] / 1e3, result["p99_us"] / 1e3, result["p999_us"] / 1e3
 
 

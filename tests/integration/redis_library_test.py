@@ -11,13 +11,13 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from kvserver import PATIENCE_S, Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
 from redis_observers_test import events_of, metric  # pylint: disable=wrong-import-position
 from redis_parts_test import load_library, older_library  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import LIBRARY, expect, get, put  # pylint: disable=wrong-import-position
 
-started = []  # servers; what a failed test leaves is killed in the end
+started = Started()
 OBSERVED = "sinks: [{module: file, options: {path: '%folder/out'}}]\n"
 N_KEYS = 20
 N_LOOKS = 3
@@ -44,8 +44,7 @@ def write_ahead(redis, key):
 
 
 def start(more="", options=""):
-    started.append(Server(more, store="redis", options=options))
-    return started[-1]
+    return started.keep(Server(more, store="redis", options=options))
 
 
 class Tests:
@@ -183,9 +182,7 @@ class Tests:
         two.end()
 
     def end(self):
-        for server in started:
-            if server.process.poll() is None:
-                server.process.kill()
+        started.kill()
         self.redis.end()
         self.cluster.end()
 
@@ -193,13 +190,14 @@ class Tests:
 def main():
     require_redis()
     report, tests = Report(), Tests()
-    report.check("a look tells the version of the functions, and older servers what they expect", tests.answers_to_a_look)
-    report.check("an idle server replaces the functions of an older one", tests.library_of_an_older_server)
-    report.check("hooks and sinks miss nothing when the loss of the revision is accepted", tests.observers_of_one_redis)
-    report.check("nor in a cluster that has lost some partitions", tests.observers_of_a_cluster)
-    report.check("a server connects to each node once to look at its partitions", tests.connections_of_a_start)
-    report.check("a store goes on after its revision was lost and the clock set back", tests.clock_that_went_back)
-    report.check("also after its description was lost", tests.lost_description)
+    report.check_each((
+        ("a look tells the version of the functions, and older servers what they expect", tests.answers_to_a_look),
+        ("an idle server replaces the functions of an older one", tests.library_of_an_older_server),
+        ("hooks and sinks miss nothing when the loss of the revision is accepted", tests.observers_of_one_redis),
+        ("nor in a cluster that has lost some partitions", tests.observers_of_a_cluster),
+        ("a server connects to each node once to look at its partitions", tests.connections_of_a_start),
+        ("a store goes on after its revision was lost and the clock set back", tests.clock_that_went_back),
+        ("also after its description was lost", tests.lost_description)))
     tests.end()
     return report.end()
 

@@ -335,7 +335,7 @@ class Load:
 
 
 def under_load(servers, prefix, n_writers, fault):
-    """Calls the fault, with the load, and waits until all writers get on. Returns: what happened."""
+    """Calls fault(load) while writers write, and waits until all of them go on. Returns: what happened."""
     load = Load(servers, prefix, n_writers)
     try:
         fault(load)
@@ -351,7 +351,7 @@ def text_of(facts):
 
 
 def lose_nothing(servers, prefix, n_writers, fault):
-    """The same. Nothing may be lost, and nobody is reset."""
+    """As under_load(). Fails if a change is lost, or a subscriber is told to begin anew."""
     facts = under_load(servers, prefix, n_writers, fault)
     print("#   " + text_of(facts), flush=True)
     assert (facts["lost"], facts["resets"]) == (0, 0), facts

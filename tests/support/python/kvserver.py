@@ -144,8 +144,8 @@ class Report:
             print(f"not ok {self.n} - {name}\n#   {type(fault).__name__}: {text}", flush=True)
 
     def check_each(self, tests, run=lambda test: test(), chosen=None, skipped=None):
-        """tests: pairs of a name and a function. chosen: the names of functions, only which are run; unless given, the
-        program's arguments. If there are none, all are. skipped: by function, why it cannot be run."""
+        """tests: pairs of a name and a function. chosen: the names of functions; only these are run, or all tests if
+        there are none. By default they are the program's arguments. skipped: functions that cannot be run, and why."""
         chosen = sys.argv[1:] if chosen is None else chosen
         for name, test in tests:
             if chosen and test.__name__ not in chosen:
