@@ -487,8 +487,8 @@ static void note_older_library(struct kv_store *store, const struct job *job)
                  store->settings.address.text);
 }
 
-/* By turns, the number of another partition and its newest revision, and at last the library's
- * version. Returns: the version; 0: it is before 14, and not told. */
+/* Pairs of another partition's number and its newest revision, and then the library's version.
+ * Returns: the version; 0: the library is older than version 14, and does not tell it. */
 static int64_t take_looks_beside(struct kv_store *store, struct kv_slice reply, int64_t us)
 {
     struct resp_value epoch, next, newest;

@@ -303,7 +303,7 @@ static int fail_to_read_slots(const struct attempt *attempt)
                         login_address(attempt)->text);
 }
 
-static bool is_of(const struct owner *owner, const struct address *address)
+static bool is_at(const struct owner *owner, const struct address *address)
 {
     return owner->port == address->port && kv_slice_equals(owner->host, address->host);
 }
@@ -323,7 +323,7 @@ static int look_for_owner(const struct attempt *attempt)
         return kv_error_set(attempt->reterr, "Redis Cluster: no node serves partition %u",
                             store->part);
     store->node = owner.node;
-    if (is_of(&owner, login_address(attempt)))
+    if (is_at(&owner, login_address(attempt)))
         return 1;
     nodes_point_to(store, owner.host, owner.port);
     return 0;
@@ -369,7 +369,7 @@ int nodes_find_beside(const struct attempt *attempt, struct kv_store *const *par
         struct owner owner;
         if (read_slots(attempt->store, slot_of(parts[i]->tag), reply, &owner) != 0)
             return fail_to_read_slots(attempt);
-        ret_are_beside[i] = parts[i] != attempt->store && is_of(&owner, login_address(attempt));
+        ret_are_beside[i] = parts[i] != attempt->store && is_at(&owner, login_address(attempt));
         if (ret_are_beside[i])
             nodes_point_to(parts[i], owner.host, owner.port);
     }

@@ -19,7 +19,8 @@ enum {
 
 /* ---- what is in line ---- */
 
-/* Makes room for a change, and for a resync behind it: that has to find room without memory. */
+/* Makes room for a change, and for a resync behind it, as a resync has to find room even if there
+ * is no memory. */
 static bool reserve(struct queue *queue)
 {
     if (queue->n + 1 < queue->capacity)
@@ -242,7 +243,7 @@ static uint64_t shown_by(const struct shard *shard, const struct job *job)
 
 /* Under the lock. Deadlines are set without changes, by any number of servers: those that wait for
  * the same change are given back as one, the earliest. Returns: whether it is among them now. */
-static bool joins_last(struct shard *shard, const struct job *job)
+static bool join_last(struct shard *shard, const struct job *job)
 {
     struct jobs *held = &shard->held;
     if (job->kind != JOB_WAKE || held->n == 0)
@@ -262,7 +263,7 @@ void telling_hold(struct shard *shard, const struct job *job)
     pthread_mutex_lock(&cluster->lock);
     held.revision = shown_by(shard, job);
     held.since_ms = link_clock_ms();
-    bool has_joined = joins_last(shard, &held);
+    bool has_joined = join_last(shard, &held);
     bool has_room = has_joined || jobs_reserve(&shard->held, 1);
     if (has_room && !has_joined)
         jobs_append(&shard->held, &held);

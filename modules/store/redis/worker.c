@@ -311,8 +311,9 @@ static void mark_refused(struct lane *lane)
             jobs_at(&lane->sent, i++)->is_refused = resp_is_error(message);
 }
 
-/* Of those that have asked together, one may have waited for too long, and others not. */
-static bool is_taken_back(struct kv_store *store, const struct job *job)
+/* Commands that share a request have waited for different times, so each goes on waiting by itself.
+ * Returns: false if the job is no such request, or there is no memory. */
+static bool take_back_catch_ups(struct kv_store *store, const struct job *job)
 {
     return catch_ups_is_request(store, job) && catch_ups_take_back(store);
 }
@@ -325,7 +326,7 @@ static void take_back_sent(struct kv_store *store, struct lane *lane)
     while (lane->sent.n != 0) {
         struct job job = jobs_take_last(&lane->sent);
         enum sent sent = take_unsent(&job, &unsent);
-        if (is_taken_back(store, &job))
+        if (take_back_catch_ups(store, &job))
             continue;
         bool may_be_repeated = sent != SENT_ALL || command_is_read(&job) || job.is_refused;
         if (may_be_repeated && !job.is_refused && is_to_be_repeated(&job, sent) &&
@@ -342,7 +343,7 @@ static void take_back_refused(struct kv_store *store)
     while (store->refused.n != 0) {
         struct job job = jobs_take_last(&store->refused);
         struct jobs *waiting = &lane_of(store, &job)->waiting;
-        if (is_taken_back(store, &job))
+        if (take_back_catch_ups(store, &job))
             continue;
         if (jobs_reserve(waiting, 1))
             jobs_prepend(waiting, &job);
