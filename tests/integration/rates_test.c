@@ -404,16 +404,23 @@ static void connections_of_a_token_are_limited(void **state)
     stop();
 }
 
+#define AUTH "{\"type\":\"auth\",\"id\":9,\"payload\":{\"token\":\"both-token-1234567890\"}}"
+
+/* The first one has the only connection of the token that AUTH has. */
+static void start_with_both(struct kv_test_ws *first, struct kv_test_ws *second)
+{
+    start("limits: {connections_per_token: 1}\n");
+    kv_test_ws_open_with(first, server.port, BOTH);
+    kv_test_ws_open(second, server.port);
+}
+
 static void auth_beyond_the_connections_of_a_token_is_no_bad_token(void **state)
 {
     struct kv_test_ws first, second;
     struct kv_test_frame frame;
     (void)state;
-    start("limits: {connections_per_token: 1}\n");
-    kv_test_ws_open_with(&first, server.port, BOTH);
-    kv_test_ws_open(&second, server.port);
-    kv_test_ws_send_text(
-        &second, "{\"type\":\"auth\",\"id\":9,\"payload\":{\"token\":\"both-token-1234567890\"}}");
+    start_with_both(&first, &second);
+    kv_test_ws_send_text(&second, AUTH);
     assert_true(kv_test_ws_receive(&second, &frame));
     assert_non_null(
         memmem(frame.payload.bytes, frame.payload.len, "too many connections with this token", 36));
@@ -426,21 +433,17 @@ static void auth_beyond_the_connections_of_a_token_is_no_bad_token(void **state)
     stop();
 }
 
-/* It may come once more, and is no reason to end what the connection may do. */
+/* The client may send it again, and keeps the rights that it has meanwhile. */
 static void auth_beyond_the_connections_of_a_token_changes_nothing(void **state)
 {
-    static const char auth[] =
-        "{\"type\":\"auth\",\"id\":9,\"payload\":{\"token\":\"both-token-1234567890\"}}";
     struct kv_test_ws first, second;
     struct kv_test_frame frame;
     (void)state;
-    start("limits: {connections_per_token: 1}\n");
-    kv_test_ws_open_with(&first, server.port, BOTH);
-    kv_test_ws_open(&second, server.port);
+    start_with_both(&first, &second);
     kv_test_ws_send_text(&second, "{\"type\":\"subscribe\",\"id\":1,"
                                   "\"payload\":{\"key\":\"public/x\"}}");
     assert_true(kv_test_ws_receive(&second, &frame));
-    kv_test_ws_send_text(&second, auth);
+    kv_test_ws_send_text(&second, AUTH);
     kv_test_ws_expect_error(&second, "9");
     kv_test_ws_send_text(&second, "{\"type\":\"get\",\"payload\":{\"key\":\"public/x\"}}");
     kv_test_ws_expect(&second, "{\"type\":\"no-value\",\"payload\":{\"key\":\"public/x\"}}");
@@ -450,7 +453,7 @@ static void auth_beyond_the_connections_of_a_token_changes_nothing(void **state)
     kv_test_ws_send_text(&second, "{\"type\":\"unsubscribe\",\"payload\":{\"key\":\"public/x\"}}");
     kv_test_ws_close(&first);
     do { /* until that is noticed */
-        kv_test_ws_send_text(&second, auth);
+        kv_test_ws_send_text(&second, AUTH);
         assert_true(kv_test_ws_receive(&second, &frame));
     } while (memmem(frame.payload.bytes, frame.payload.len, "\"status\":429", 12) != NULL);
     kv_test_ws_send_text(&second, "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}}");
