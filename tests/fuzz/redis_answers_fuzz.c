@@ -229,7 +229,7 @@ static void take_events(struct kv_store *store, unsigned how, const uint8_t *byt
     fetched = (struct kv_slice){copy + len / 2, len - len / 2};
     uint64_t before = store->position;
     int result = is_log ? chain_take_logged(store, events) : chain_take(store, events);
-    assert(result == 0 || result == -1);
+    assert(result == 0 || result == CHAIN_NOT_NOW || result == CHAIN_BROKEN);
     assert(store->position >= before || store->n_resets != 0);
     free(copy);
 }
