@@ -450,7 +450,9 @@ static void auth_beyond_the_connections_of_a_token_changes_nothing(void **state)
     assert_int_equal(ask(EVERY, "PUT", "/storage/public/x", "{\"value\":1}"), 202);
     kv_test_ws_expect(&second,
                       "{\"type\":\"value\",\"payload\":{\"key\":\"public/x\",\"value\":1}}");
-    kv_test_ws_send_text(&second, "{\"type\":\"unsubscribe\",\"payload\":{\"key\":\"public/x\"}}");
+    kv_test_ws_send_text(&second,
+                         "{\"type\":\"unsubscribe\",\"id\":2,\"payload\":{\"key\":\"public/x\"}}");
+    kv_test_ws_expect_ok(&second, "2", "\"public/x\"");
     kv_test_ws_close(&first);
     do { /* until that is noticed */
         kv_test_ws_send_text(&second, AUTH);
