@@ -163,6 +163,12 @@ bool kv_client_count_message(struct kv_client *client, struct kv_excess *ret)
 
 /* ---- its principal ---- */
 
+/* Most clients subscribe to nothing. */
+static bool has_subscriptions(const struct kv_client *client)
+{
+    return client->subscriber.n_subscriptions != 0;
+}
+
 bool kv_client_may_join(const struct kv_client *client, const struct kv_principal *principal,
                         struct kv_excess *ret)
 {
@@ -190,11 +196,26 @@ static void join(struct kv_client *client, struct kv_meter *meter)
     client->joined = meter;
 }
 
+/* An UNSUBSCRIBE may still wait for earlier commands when the principal changes, but was sent
+ * before that: its subscription ends by it, so the peer is not told that the right is missing. */
+static void end_unsubscribed(struct kv_client *client)
+{
+    KV_LIST_EACH(&client->commands, link, after)
+    {
+        const struct kv_command *command = KV_CONTAINER(link, struct kv_command, in_client);
+        if (command->kind == KV_COMMAND_UNSUBSCRIBE && command->state == KV_COMMAND_WAITING &&
+            !kv_admission_allows_subscription(client->principal, command->key))
+            kv_subscribing_run(command, &client->subscriber, client->principal);
+    }
+}
+
 void kv_client_identify(struct kv_client *client, struct kv_principal *principal)
 {
     struct kv_principal *before = client->principal;
     client->principal = kv_principal_ref(principal);
     join(client, principal->meter);
+    if (has_subscriptions(client))
+        end_unsubscribed(client);
     kv_subscribing_restrict(client->home, &client->subscriber, principal);
     kv_principal_unref(before);
 }
@@ -311,12 +332,6 @@ static inline bool admit(struct kv_command *command)
     if (!needs_room(command))
         return may_go(command);
     return is_first(command) ? admit_first(command) : admit_later(command);
-}
-
-/* Most clients subscribe to nothing. */
-static bool has_subscriptions(const struct kv_client *client)
-{
-    return client->subscriber.n_subscriptions != 0;
 }
 
 static bool is_covered(const struct kv_command *command)

@@ -74,8 +74,9 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
 /* The client acts as this principal from now on, and holds a reference to it. Commands that were
  * sent before belong to the previous principal; those that have to wait are judged again by its
  * rights at that time. But a SUBSCRIBE that has not taken effect belongs to the new principal.
- * Subscriptions that the new principal may not have end (on_failed, KV_FORBIDDEN), and nothing more
- * is sent of the keys that they covered. Not from within a subscriber's calls. */
+ * Subscriptions that the new principal may not have end (on_failed, KV_FORBIDDEN; not called for
+ * those that an UNSUBSCRIBE was sent for), and nothing more is sent of the keys that they covered.
+ * Not from within a subscriber's calls. */
 void kv_client_identify(struct kv_client *client, struct kv_principal *principal);
 
 /* Whether it may act as this principal, which limits its connections and the rate of new ones.

@@ -1174,6 +1174,25 @@ static void auth_gives_an_identity_and_keeps_it(void **state)
     kv_test_ws_close(&ws);
 }
 
+/* All of them come in one piece, so that the first waits for its turn when the second is read. */
+static void a_subscription_that_was_ended_before_an_auth_is_not_ended_by_it(void **state)
+{
+    struct kv_test_ws ws;
+    (void)state;
+    fill();
+    open_as(&ws, BOTH);
+    kv_test_ws_send_text(&ws, "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"prefix\":\"a/\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":1,\"payload\":{\"prefix\":\"a/\"}}");
+    kv_test_ws_put_text(&ws, "{\"type\":\"unsubscribe\",\"id\":2,\"payload\":{\"prefix\":\"a/\"}}");
+    kv_test_ws_put_text(&ws, "{\"type\":\"auth\",\"id\":3,\"payload\":{\"token\":\"wrong\"}}");
+    kv_test_ws_put_text(&ws, "{\"type\":\"auth\",\"id\":4,\"payload\":{\"token\":\"" BOTH "\"}}");
+    kv_test_stream_flush(&ws.stream);
+    kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":2,\"payload\":{\"prefix\":\"a/\"}}");
+    kv_test_ws_expect_error(&ws, "3");
+    kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":4,\"payload\":{}}");
+    kv_test_ws_close(&ws);
+}
+
 static void a_failed_auth_revokes_all_rights(void **state)
 {
     static const char *const bad[] = {"wrong", EVERY};
@@ -1578,6 +1597,7 @@ int main(void)
         cmocka_unit_test(a_cookie_never_counts_for_operators),
         cmocka_unit_test(a_subprotocol_may_hold_the_token),
         cmocka_unit_test(auth_gives_an_identity_and_keeps_it),
+        cmocka_unit_test(a_subscription_that_was_ended_before_an_auth_is_not_ended_by_it),
         cmocka_unit_test(a_failed_auth_revokes_all_rights),
         cmocka_unit_test(leases_end_when_their_right_is_revoked),
         cmocka_unit_test(without_rights_a_connection_has_little_time),
