@@ -65,9 +65,9 @@ bool kv_events_have_room(const struct kv_events *events, uint32_t loop, uint64_t
 }
 
 void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connection *connection,
-                    struct kv_wish *wish, struct kv_principal *principal)
+                    struct kv_wish *wish, struct kv_client *before)
 {
-    kv_stream_open(&events->loops[loop], connection, wish, principal);
+    kv_stream_open(&events->loops[loop], connection, wish, before);
 }
 
 void kv_events_revise(struct kv_events *events, uint32_t loop)

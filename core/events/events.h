@@ -22,10 +22,10 @@ struct kv_events *kv_events_create(const struct kv_events_config *config, struct
 bool kv_events_have_room(const struct kv_events *events, uint32_t loop, uint64_t cost);
 
 /* Opens a stream on a connection to which the head of the response has been sent. wish: kept, and
- * taken over. principal: of the client; borrowed. On the thread of the loop that owns the
- * connection. */
+ * taken over. before: the client of its requests; it may be closed afterwards. On the thread of the
+ * loop that owns the connection. */
 void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connection *connection,
-                    struct kv_wish *wish, struct kv_principal *principal);
+                    struct kv_wish *wish, struct kv_client *before);
 
 /* The loop has taken up other rules of access: ends the streams that they do not allow. On a loop's
  * own thread. */

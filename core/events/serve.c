@@ -254,7 +254,7 @@ static struct kv_address address_of(const void *owner)
 }
 
 static struct kv_stream *create(struct kv_events_loop *here, struct kv_connection *connection,
-                                struct kv_wish *wish, struct kv_principal *principal)
+                                struct kv_wish *wish, struct kv_client *before)
 {
     struct kv_stream *stream = kv_calloc(1, sizeof(*stream));
     stream->here = here;
@@ -266,7 +266,7 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
                                       here->config.max_subscriptions);
     kv_client_tell_address(stream->client, address_of);
     kv_client_limit(stream->client, &stream->out.bytes, here->config.max_unsent_bytes);
-    kv_client_identify(stream->client, principal);
+    kv_client_succeed(stream->client, before);
     stream->timer.fire = on_timer;
     stream->expiry.fire = on_expiry;
     stream->queued_ms = kv_loop_now_ms(here->loop);
@@ -278,7 +278,7 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
 }
 
 void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connection,
-                    struct kv_wish *wish, struct kv_principal *principal)
+                    struct kv_wish *wish, struct kv_client *before)
 {
     static const struct kv_protocol protocol = {.transport = KV_TRANSPORT_EVENTS,
                                                 .account = account,
@@ -287,7 +287,7 @@ void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connectio
                                                 .holds = holds,
                                                 .give_way = give_way,
                                                 .keeps_time = true};
-    struct kv_stream *stream = create(here, connection, wish, principal);
+    struct kv_stream *stream = create(here, connection, wish, before);
     kv_connection_serve(connection, &protocol, stream);
     kv_channel_read(&connection->channel, true);
     kv_client_let_resume(stream->client);
@@ -296,7 +296,7 @@ void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connectio
     kv_outbound_append(&stream->out, RETRY);
     kv_stream_activate(stream);
     plan(stream);
-    if (!kv_access_is_current(here->access, principal))
+    if (!kv_access_is_current(here->access, before->principal))
         kv_stream_revise(stream); /* the rules changed during the hand-over */
     plan_expiry(stream);
 }

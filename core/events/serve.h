@@ -6,9 +6,9 @@
 
 #include "events/stream.h"
 
-/* Takes the wish over. */
+/* Takes the wish over. before: as for kv_events_open(). */
 void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connection,
-                    struct kv_wish *wish, struct kv_principal *principal);
+                    struct kv_wish *wish, struct kv_client *before);
 
 /* The rules of access have changed: ends the stream if they do not allow it. */
 void kv_stream_revise(struct kv_stream *stream);

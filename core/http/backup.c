@@ -7,15 +7,15 @@
 struct handover {
     struct kv_handover base;
     struct kv_http_context *here;
-    struct kv_principal *principal; /* held */
-    bool is_head;                   /* send only the head */
+    bool is_head; /* send only the head */
 };
 
-static void start(struct handover *handover, struct kv_connection *connection)
+static void start(const struct handover *handover, struct kv_connection *connection,
+                  const struct kv_client *client)
 {
     struct kv_http_context *here = handover->here;
     if (connection != NULL && !handover->is_head) {
-        kv_backups_open(here->backups, here->index, connection, handover->principal);
+        kv_backups_open(here->backups, here->index, connection, client->principal);
         return;
     }
     kv_backups_leave(here->backups);
@@ -25,11 +25,11 @@ static void start(struct handover *handover, struct kv_connection *connection)
     }
 }
 
-static void open_backup(struct kv_handover *base, struct kv_connection *connection)
+static void open_backup(struct kv_handover *base, struct kv_connection *connection,
+                        struct kv_client *client)
 {
     struct handover *handover = KV_CONTAINER(base, struct handover, base);
-    start(handover, connection);
-    kv_principal_unref(handover->principal);
+    start(handover, connection, client);
     free(handover);
 }
 
@@ -37,10 +37,8 @@ static void hand_over(struct kv_exchange *exchange)
 {
     static const struct kv_answer head = {.status = 200, .content = KV_CONTENT_LINES};
     struct handover *handover = kv_alloc(sizeof(*handover));
-    *handover = (struct handover){.base = {.open = open_backup},
-                                  .here = exchange->here,
-                                  .principal = kv_principal_ref(exchange->client->principal),
-                                  .is_head = exchange->is_head};
+    *handover = (struct handover){
+        .base = {.open = open_backup}, .here = exchange->here, .is_head = exchange->is_head};
     exchange->carrier->hand_over(exchange, &head, &handover->base);
 }
 

@@ -48,10 +48,10 @@ struct kv_readiness {
 /* The service for connections that become WebSockets. The caller's memory. */
 struct kv_http_upgrade {
     /* Called on the loop with that index; the connection's input is what the peer sent after the
-     * request. principal: of the client; borrowed. window_bits: of compressed messages to the
-     * client; 0: no compression in either direction. */
+     * request. before: the client of that, for kv_client_succeed(); lent during the call.
+     * window_bits: of compressed messages to the client; 0: no compression in either direction. */
     void (*open)(struct kv_http_upgrade *self, uint32_t loop, struct kv_connection *connection,
-                 struct kv_principal *principal, uint8_t window_bits);
+                 struct kv_client *before, uint8_t window_bits);
 };
 
 #endif

@@ -125,11 +125,11 @@ struct handover {
     struct kv_handover base;
     struct kv_http_context *here;
     struct kv_wish wish;
-    struct kv_principal *principal; /* held */
-    bool is_head;                   /* send only the head */
+    bool is_head; /* send only the head */
 };
 
-static void open_stream(struct kv_handover *base, struct kv_connection *connection)
+static void open_stream(struct kv_handover *base, struct kv_connection *connection,
+                        struct kv_client *client)
 {
     struct handover *handover = KV_CONTAINER(base, struct handover, base);
     struct kv_http_context *here = handover->here;
@@ -137,9 +137,8 @@ static void open_stream(struct kv_handover *base, struct kv_connection *connecti
         kv_connection_linger(connection);
         kv_connection_close(connection);
     } else if (connection != NULL) {
-        kv_events_open(here->events, here->index, connection, &handover->wish, handover->principal);
+        kv_events_open(here->events, here->index, connection, &handover->wish, client);
     }
-    kv_principal_unref(handover->principal);
     kv_wish_fini(&handover->wish);
     free(handover);
 }
@@ -152,7 +151,6 @@ static void stream(struct kv_exchange *exchange, struct kv_wish *wish)
     *handover = (struct handover){.base = {.open = open_stream},
                                   .here = exchange->here,
                                   .wish = *wish,
-                                  .principal = kv_principal_ref(exchange->client->principal),
                                   .is_head = exchange->is_head};
     *wish = (struct kv_wish){0};
     exchange->carrier->hand_over(exchange, &head, &handover->base);

@@ -20,9 +20,11 @@ struct kv_exchange;
 /* Takes a connection over from its carrier. Created by a resource. */
 struct kv_handover {
     struct kv_list link; /* the carrier's */
-    /* The head of the answer has been sent; NULL: the connection was lost. Called once; frees the
-     * handover. */
-    void (*open)(struct kv_handover *self, struct kv_connection *connection);
+    /* The head of the answer has been sent. client: of the request, for kv_client_succeed(); lent
+     * during the call. Both are NULL if the connection was lost. Called once; frees the handover.
+     */
+    void (*open)(struct kv_handover *self, struct kv_connection *connection,
+                 struct kv_client *client);
 };
 
 /* Values of the Sec-WebSocket- headers in the answer to an upgrade. Lent. */

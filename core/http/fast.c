@@ -359,7 +359,7 @@ static void destroy(struct fast *fast)
 static void leave(struct fast *fast)
 {
     if (fast->state == LEAVING)
-        kv_h2o_open(fast->loop->h2o, fast->connection);
+        kv_h2o_open(fast->loop->h2o, fast->connection, fast->client);
     else
         kv_connection_close(fast->connection);
     destroy(fast);

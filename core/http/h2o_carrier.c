@@ -86,12 +86,11 @@ static void *keep(struct kv_exchange *exchange, size_t size, void (*dispose)(voi
     return h2o_mem_alloc_shared(&self_of(exchange)->req->pool, size, dispose);
 }
 
-/* connection: NULL if it was lost. */
-static void on_head_sent(void *user, struct kv_connection *connection)
+static void on_head_sent(void *user, struct kv_connection *connection, struct kv_client *client)
 {
     struct kv_handover *handover = user;
     kv_list_remove(&handover->link);
-    handover->open(handover, connection);
+    handover->open(handover, connection, client);
 }
 
 /* Adds a header, unless its value is empty. */
@@ -172,7 +171,7 @@ static void upgrade(struct kv_exchange *exchange, const struct kv_upgrade_answer
     struct h2o_exchange *self = self_of(exchange);
     h2o_req_t *req = self->req;
     if (!claim(exchange)) {
-        handover->open(handover, NULL);
+        handover->open(handover, NULL, NULL);
         return;
     }
     log_handover(exchange, 101);
@@ -194,7 +193,7 @@ static void hand_over(struct kv_exchange *exchange, const struct kv_answer *answ
     struct kv_answer head = *answer;
     head.takes_credentials = exchange->takes_credentials;
     if (!claim(exchange)) {
-        handover->open(handover, NULL);
+        handover->open(handover, NULL, NULL);
         return;
     }
     log_handover(exchange, head.status);
@@ -258,9 +257,10 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
     return 0;
 }
 
-void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection)
+void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection,
+                 struct kv_client *before)
 {
-    kv_h2o_gate_open(&loop->gates, connection);
+    kv_h2o_gate_open(&loop->gates, connection, before);
 }
 
 void kv_h2o_drain(struct kv_h2o_loop *loop)
@@ -310,7 +310,7 @@ void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_http_context *here, ui
 void kv_h2o_loop_fini(struct kv_h2o_loop *loop)
 {
     KV_LIST_EACH(&loop->handovers, link, after)
-    on_head_sent(KV_CONTAINER(link, struct kv_handover, link), NULL);
+    on_head_sent(KV_CONTAINER(link, struct kv_handover, link), NULL, NULL);
     h2o_context_dispose(&loop->context);
     h2o_config_dispose(&loop->conf);
 }

@@ -28,8 +28,10 @@ void kv_h2o_init(void);
 void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_http_context *here, uint32_t index);
 void kv_h2o_loop_fini(struct kv_h2o_loop *loop);
 
-/* Serves the connection from now on, beginning with its present input. */
-void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection);
+/* Serves the connection from now on, beginning with its present input. before: as for
+ * kv_h2o_gate_open(). */
+void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection,
+                 struct kv_client *before);
 
 /* The limits of the context have changed. On the loop's thread. */
 void kv_h2o_take_limits(struct kv_h2o_loop *loop);

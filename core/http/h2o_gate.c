@@ -41,7 +41,7 @@ struct gate {
     bool has_head;      /* the response's head is written, or being written */
     bool is_last_write; /* of the response */
     struct kv_buffer refusal;
-    void (*on_left)(void *user, struct kv_connection *connection); /* when the head is written */
+    kv_h2o_gate_left_fn on_left; /* when the head is written */
     void *leaver;
 };
 
@@ -261,13 +261,12 @@ static void destroy(void *user);
 static void leave(struct gate *gate)
 {
     struct kv_connection *connection = gate->connection;
-    void (*on_left)(void *user, struct kv_connection *connection) = gate->on_left;
-    void *leaver = gate->leaver;
+    kv_h2o_gate_left_fn on_left = gate->on_left;
     gate->on_left = NULL;
     end_request(gate);
     kv_connection_serve(connection, &nobody, NULL);
+    on_left(gate->leaver, connection, gate->client);
     destroy(gate);
-    on_left(leaver, connection);
 }
 
 static void on_part_written(struct gate *gate)
@@ -399,8 +398,7 @@ const struct kv_request_head *kv_h2o_gate_head(const struct kv_connection *conne
     return &gate->framing.head;
 }
 
-void kv_h2o_gate_leave(struct kv_connection *connection,
-                       void (*on_left)(void *user, struct kv_connection *connection), void *user)
+void kv_h2o_gate_leave(struct kv_connection *connection, kv_h2o_gate_left_fn on_left, void *user)
 {
     struct gate *gate = connection->channel.user;
     struct iovec head;
@@ -450,7 +448,7 @@ static void destroy(void *user)
     if (gate->client != NULL)
         kv_client_close(gate->client);
     if (gate->on_left != NULL)
-        gate->on_left(gate->leaver, NULL);
+        gate->on_left(gate->leaver, NULL, NULL);
     kv_buffer_fini(&gate->refusal);
     free(gate);
 }
@@ -486,7 +484,8 @@ static struct gate *create(struct kv_h2o_gates *gates, struct kv_connection *con
     return gate;
 }
 
-void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection)
+void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection,
+                      struct kv_client *before)
 {
     static const struct kv_protocol protocol = {.transport = KV_TRANSPORT_HTTP,
                                                 .account = account,
@@ -496,5 +495,7 @@ void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connecti
                                                 .holds = holds};
     struct gate *gate = create(gates, connection);
     kv_connection_serve(connection, &protocol, gate);
+    if (before != NULL)
+        kv_client_succeed(kv_h2o_gate_client(connection), before);
     begin_next(gate);
 }

@@ -34,8 +34,10 @@ void kv_h2o_gates_init(struct kv_h2o_gates *gates, struct kv_http_context *here,
 /* The limits of the context have changed. */
 void kv_h2o_gates_take_limits(struct kv_h2o_gates *gates);
 
-/* Has the library serve the connection, beginning with its present input. */
-void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection);
+/* Has the library serve the connection, beginning with its present input. before: the client of its
+ * requests so far, for kv_client_succeed(); NULL: there were none. */
+void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection,
+                      struct kv_client *before);
 
 /* The client of a connection's requests. Lent. */
 struct kv_client *kv_h2o_gate_client(struct kv_connection *connection);
@@ -59,11 +61,14 @@ void kv_h2o_gate_await_body(struct kv_connection *connection);
 /* Whether the current request was served before without its body. */
 bool kv_h2o_gate_was_offered(const struct kv_connection *connection);
 
-/* Sends the head of the response, and then leaves the connection: another protocol must serve it at
- * once, with the input after the request.
- * on_left: called once; connection: NULL if it was lost. */
-void kv_h2o_gate_leave(struct kv_connection *connection,
-                       void (*on_left)(void *user, struct kv_connection *connection), void *user);
+/* The gate has left the connection: another protocol must serve it at once, with the input after
+ * the request. client: of the requests, for kv_client_succeed(); lent during the call. Both are
+ * NULL if the connection was lost. */
+typedef void (*kv_h2o_gate_left_fn)(void *user, struct kv_connection *connection,
+                                    struct kv_client *client);
+
+/* Sends the head of the response, and then leaves the connection. on_left: called once. */
+void kv_h2o_gate_leave(struct kv_connection *connection, kv_h2o_gate_left_fn on_left, void *user);
 
 /* After the answers to the current requests, their connections are closed. */
 void kv_h2o_gates_drain(struct kv_h2o_gates *gates, void (*end)(h2o_req_t *req));

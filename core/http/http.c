@@ -93,7 +93,7 @@ static void open_connection(struct kv_net_service *service, uint32_t loop,
     else if (http->config.has_fast_path && !kv_connection_is_of_many(connection))
         kv_fast_open(&http->loops[loop].fast, connection);
     else
-        kv_h2o_open(&http->loops[loop].h2o, connection);
+        kv_h2o_open(&http->loops[loop].h2o, connection, NULL);
 }
 
 static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http_parts *parts)

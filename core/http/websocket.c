@@ -89,18 +89,16 @@ static bool negotiate(const struct kv_exchange *exchange, const struct kv_reques
 struct handover {
     struct kv_handover base;
     struct kv_http_context *here;
-    struct kv_principal *principal; /* held */
     uint8_t window_bits;
 };
 
-static void open_websocket(struct kv_handover *base, struct kv_connection *connection)
+static void open_websocket(struct kv_handover *base, struct kv_connection *connection,
+                           struct kv_client *client)
 {
     struct handover *handover = KV_CONTAINER(base, struct handover, base);
     struct kv_http_context *here = handover->here;
     if (connection != NULL)
-        here->upgrade->open(here->upgrade, here->index, connection, handover->principal,
-                            handover->window_bits);
-    kv_principal_unref(handover->principal);
+        here->upgrade->open(here->upgrade, here->index, connection, client, handover->window_bits);
     free(handover);
 }
 
@@ -111,7 +109,6 @@ static void upgrade(struct kv_exchange *exchange, const struct kv_request *reque
     struct handover *handover = kv_alloc(sizeof(*handover));
     *handover = (struct handover){.base = {.open = open_websocket},
                                   .here = exchange->here,
-                                  .principal = kv_principal_ref(exchange->client->principal),
                                   .window_bits = terms->window_bits};
     write_accept(accept, kv_request_header(request, KV_HEADER_WEBSOCKET_KEY));
     const struct kv_upgrade_answer answer = {

@@ -220,6 +220,14 @@ void kv_client_identify(struct kv_client *client, struct kv_principal *principal
     kv_principal_unref(before);
 }
 
+void kv_client_succeed(struct kv_client *client, struct kv_client *before)
+{
+    join(client, NULL);
+    client->joined = before->joined;
+    before->joined = NULL;
+    kv_client_identify(client, before->principal);
+}
+
 void kv_client_close(struct kv_client *client)
 {
     client->owner = NULL;

@@ -79,6 +79,10 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
  * Not from within a subscriber's calls. */
 void kv_client_identify(struct kv_client *client, struct kv_principal *principal);
 
+/* Takes over the principal of the client that its connection had before, and that client's place
+ * among the connections of the token, so that no other connection takes the place meanwhile. */
+void kv_client_succeed(struct kv_client *client, struct kv_client *before);
+
 /* Whether it may act as this principal, which limits its connections and the rate of new ones.
  * Returns: false and *ret if not. */
 bool kv_client_may_join(const struct kv_client *client, const struct kv_principal *principal,

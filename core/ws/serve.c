@@ -319,7 +319,7 @@ static struct kv_address address_of(const void *owner)
 }
 
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
-                     struct kv_principal *principal, uint8_t window_bits)
+                     struct kv_client *before, uint8_t window_bits)
 {
     static const struct kv_protocol protocol = {.transport = KV_TRANSPORT_WEBSOCKET,
                                                 .account = account,
@@ -353,6 +353,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
     kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(&here->config));
     kv_connection_serve(connection, &protocol, session);
     kv_channel_read(&connection->channel, true);
-    kv_identity_begin(session, principal);
+    kv_client_succeed(session->client, before);
+    kv_identity_begin(session, before->principal);
     kv_session_activate(session); /* input may have arrived with the handshake */
 }

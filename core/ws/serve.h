@@ -6,9 +6,10 @@
 
 #include "ws/session.h"
 
-/* Serves a connection, beginning with its present input. window_bits: as for kv_ws_open(). */
+/* Serves a connection, beginning with its present input. before, window_bits: as for kv_ws_open().
+ */
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
-                     struct kv_principal *principal, uint8_t window_bits);
+                     struct kv_client *before, uint8_t window_bits);
 
 /* Closes its connection as well. Call only from its channel, its timer or the stage, never from
  * within the keyspace's calls. */

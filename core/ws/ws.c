@@ -82,9 +82,9 @@ struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net
 }
 
 void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection,
-                struct kv_principal *principal, uint8_t window_bits)
+                struct kv_client *before, uint8_t window_bits)
 {
-    kv_session_open(&ws->loops[loop], connection, principal, window_bits);
+    kv_session_open(&ws->loops[loop], connection, before, window_bits);
 }
 
 void kv_ws_revise(struct kv_ws *ws, uint32_t loop)

@@ -20,11 +20,11 @@ struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net
                            struct kv_workers *workers, const struct kv_request_log *request_log,
                            struct kv_loop *const *loops, uint32_t n_loops);
 
-/* Serves a connection that has been upgraded, beginning with its present input. principal: of the
- * client; borrowed. window_bits: of permessage-deflate (wire/deflate.h); 0: not negotiated. On the
- * thread of the loop that owns the connection. */
+/* Serves a connection that has been upgraded, beginning with its present input. before: the client
+ * of its requests; it may be closed afterwards. window_bits: of permessage-deflate
+ * (wire/deflate.h); 0: not negotiated. On the thread of the loop that owns the connection. */
 void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection,
-                struct kv_principal *principal, uint8_t window_bits);
+                struct kv_client *before, uint8_t window_bits);
 
 /* The loop has taken up other rules of access: closes connections that they do not allow with 3000.
  * On a loop's own thread. */

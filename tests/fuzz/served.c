@@ -100,10 +100,10 @@ static void destroy_servers(void)
 }
 
 static void open_websocket(struct kv_http_upgrade *upgrade, uint32_t loop,
-                           struct kv_connection *connection, struct kv_principal *principal,
+                           struct kv_connection *connection, struct kv_client *before,
                            uint8_t window_bits)
 {
-    kv_ws_open(KV_CONTAINER(upgrade, struct served, upgrade)->ws, loop, connection, principal,
+    kv_ws_open(KV_CONTAINER(upgrade, struct served, upgrade)->ws, loop, connection, before,
                window_bits);
 }
 

@@ -404,6 +404,53 @@ static void connections_of_a_token_are_limited(void **state)
     stop();
 }
 
+/* The second request is libh2o's. */
+static void a_connection_keeps_its_place_when_another_carrier_serves_it(void **state)
+{
+    struct kv_test_stream stream;
+    (void)state;
+    start("limits: {connections_per_token: 1}\n");
+    kv_test_stream_open(&stream, server.port);
+    assert_int_equal(ask_over(&stream, BOTH, "GET", "/storage/a/x", NULL), 204);
+    assert_int_equal(ask_over(&stream, BOTH ODD_HEADER, "GET", "/storage/a/x", NULL), 204);
+    assert_int_equal(ask(BOTH, "GET", "/storage/a/x", NULL), 429);
+    kv_test_stream_close(&stream);
+    stop();
+}
+
+/* Another connection asks all the time, often from another loop. */
+static void a_connection_keeps_its_place_when_it_becomes_a_websocket(void **state)
+{
+    enum {
+        ROUNDS = 20,
+        REQUESTS = 500
+    };
+    struct kv_buffer requests = {0};
+    struct kv_test_stream other;
+    (void)state;
+    for (int i = 0; i < REQUESTS; i++)
+        kv_test_http_write(&requests, "GET", KV_SLICE("/storage/a/x"), BOTH, (struct kv_slice){0});
+    start("limits: {connections_per_token: 1}\n");
+    kv_test_stream_open(&other, server.port);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct kv_test_stream first;
+        kv_test_stream_open(&first, server.port);
+        while (ask_over(&first, BOTH ODD_HEADER, "GET", "/storage/a/x", NULL) == 429)
+            continue; /* until the end of the one before is noticed */
+        kv_test_stream_put(&other, kv_buffer_slice(&requests));
+        kv_test_stream_flush(&other);
+        assert_int_equal(ask_over(&first, BOTH KV_TEST_WS_UPGRADE, "GET", "/ws", NULL), 101);
+        for (int i = 0; i < REQUESTS; i++) {
+            assert_true(kv_test_http_receive(&other, &response));
+            assert_int_equal(response.status, 429);
+        }
+        kv_test_stream_close(&first);
+    }
+    kv_test_stream_close(&other);
+    kv_buffer_fini(&requests);
+    stop();
+}
+
 #define AUTH "{\"type\":\"auth\",\"id\":9,\"payload\":{\"token\":\"both-token-1234567890\"}}"
 
 /* The first one has the only connection of the token that AUTH has. */
@@ -524,6 +571,8 @@ int main(void)
         cmocka_unit_test(items_of_a_batch_count_each),
         cmocka_unit_test(new_connections_from_an_address_are_limited),
         cmocka_unit_test(connections_of_a_token_are_limited),
+        cmocka_unit_test(a_connection_keeps_its_place_when_another_carrier_serves_it),
+        cmocka_unit_test(a_connection_keeps_its_place_when_it_becomes_a_websocket),
         cmocka_unit_test(auth_beyond_the_connections_of_a_token_is_no_bad_token),
         cmocka_unit_test(auth_beyond_the_connections_of_a_token_changes_nothing),
         cmocka_unit_test(metrics_count_denials),
