@@ -185,17 +185,15 @@ static bool is_stalled(struct kv_session *session)
 /* Whether a message has been arriving for too long, or too slowly. */
 static bool is_late(struct kv_session *session)
 {
-    const struct kv_patience *patience = patience_of(session);
     uint64_t n_arrived = kv_input_arrived(session);
     bool goes_on = kv_input_is_partial(session) &&
                    kv_channel_is_reading(&session->connection->channel) &&
                    session->incoming.n_whole == session->n_before;
-    if (!goes_on)
-        session->sending = kv_pace_begin(now_ms(session), n_arrived);
     session->n_before = session->incoming.n_whole;
-    return now_ms(session) - session->sending.begun_ms >= patience->request_ms ||
-           kv_pace_is_too_slow(&session->sending, now_ms(session), n_arrived,
-                               patience->request_progress_ms, patience->least_rate);
+    if (!goes_on)
+        kv_sending_begin(&session->sending, n_arrived, now_ms(session));
+    return goes_on &&
+           kv_sending_is_late(&session->sending, n_arrived, patience_of(session), now_ms(session));
 }
 
 static void ping(struct kv_session *session)
@@ -342,7 +340,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
     kv_client_tell_address(session->client, address_of);
     kv_client_limit(session->client, &session->out.bytes, here->config.max_unsent_bytes);
     session->heard_ms = kv_loop_now_ms(here->loop);
-    session->sending = kv_pace_begin(session->heard_ms, 0);
+    kv_sending_begin(&session->sending, 0, session->heard_ms);
     session->timer.fire = on_timer;
     kv_outbound_init(&session->out, &connection->among->chunks);
     kv_quantum_init(&session->quantum);

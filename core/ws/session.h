@@ -15,6 +15,7 @@
 #include "net/ebb.h"
 #include "net/connection.h"
 #include "net/quantum.h"
+#include "net/sending.h"
 #include "net/taking.h"
 #include "protocol/request_log.h"
 #include "ws/compression.h"
@@ -106,8 +107,8 @@ struct kv_session {
     bool was_warned;    /* of the expiry of its token */
     int64_t heard_ms;   /* when input was last read */
     struct kv_taking taking;
-    struct kv_pace sending; /* of the message that is arriving */
-    uint64_t n_before;      /* number of messages before that */
+    struct kv_sending sending; /* of the message that is arriving */
+    uint64_t n_before;         /* number of messages before that */
 };
 
 static inline const struct kv_ws_config *kv_session_config(const struct kv_session *session)
