@@ -56,6 +56,7 @@ static void on_read(void *user, enum kv_channel_event event)
     }
     kv_channel_input(channel_of(stream), &len);
     kv_channel_consume(channel_of(stream), len);
+    kv_sending_begin(&stream->sending, 0, now_ms(stream));
 }
 
 static void on_written(void *user, enum kv_channel_event event)
@@ -97,9 +98,17 @@ void kv_stream_go_on(struct kv_stream *stream)
 
 /* ---- timers ---- */
 
+static int64_t least_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int64_t tick_ms(const struct kv_events_config *config)
 {
-    int64_t least = config->patience.stalled_reader_ms / 2;
+    const struct kv_patience *patience = &config->patience;
+    int64_t least = least_of(patience->stalled_reader_ms,
+                             least_of(patience->request_ms, patience->request_progress_ms)) /
+                    2;
     return least < SHORTEST_TICK_MS ? SHORTEST_TICK_MS : least;
 }
 
@@ -152,12 +161,32 @@ static void give_way(void *user)
     cut_off(user);
 }
 
+static bool is_stalled(struct kv_stream *stream)
+{
+    return kv_taking_is_stalled(&stream->taking, &stream->out, channel_of(stream),
+                                &stream->here->config.patience, now_ms(stream));
+}
+
+/* Whether a record has been arriving for too long, or too slowly. */
+static bool is_late(struct kv_stream *stream)
+{
+    size_t n_arrived = kv_channel_partial(channel_of(stream));
+    bool goes_on = n_arrived != 0 && kv_channel_is_reading(channel_of(stream));
+    if (!goes_on)
+        kv_sending_begin(&stream->sending, n_arrived, now_ms(stream));
+    return goes_on && kv_sending_is_late(&stream->sending, n_arrived,
+                                         &stream->here->config.patience, now_ms(stream));
+}
+
 static void on_timer(struct kv_timer *timer)
 {
     struct kv_stream *stream = KV_CONTAINER(timer, struct kv_stream, timer);
-    if (kv_taking_is_stalled(&stream->taking, &stream->out, channel_of(stream),
-                             &stream->here->config.patience, now_ms(stream))) {
+    if (is_stalled(stream)) {
         cut_off(stream);
+        return;
+    }
+    if (is_late(stream)) {
+        kv_stream_destroy(stream);
         return;
     }
     keep_alive(stream);
@@ -270,6 +299,7 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
     stream->timer.fire = on_timer;
     stream->expiry.fire = on_expiry;
     stream->queued_ms = kv_loop_now_ms(here->loop);
+    kv_sending_begin(&stream->sending, 0, stream->queued_ms);
     kv_outbound_init(&stream->out, &connection->among->chunks);
     kv_list_init(&stream->in_active);
     kv_list_append(&here->streams, &stream->in_loop);

@@ -12,6 +12,7 @@
 #include "events/wish.h"
 #include "keyspace/keyspace.h"
 #include "net/ebb.h"
+#include "net/sending.h"
 #include "net/taking.h"
 
 /* Shared by the streams of one loop. */
@@ -42,6 +43,7 @@ struct kv_stream {
     struct kv_timer expiry; /* of the client's identity */
     int64_t queued_ms;      /* when something was last queued */
     struct kv_taking taking;
+    struct kv_sending sending; /* of a TLS record, although its text is discarded */
 };
 
 /* Has the stage process the stream. */

@@ -25,9 +25,10 @@ enum {
 
 /* ---- input, and the memory for it ---- */
 
-static void count_input(struct kv_channel *channel)
+void kv_channel_count_input(struct kv_channel *channel)
 {
-    kv_charge_set(&channel->charge, kv_intake_bytes(channel->sock->input) + channel->n_kept);
+    kv_charge_set(&channel->charge, kv_intake_bytes(channel->sock->input) + channel->n_kept +
+                                        channel->partial.memory);
 }
 
 static bool may_read(const struct kv_channel *channel)
@@ -131,11 +132,12 @@ static void on_readable(h2o_socket_t *sock, const char *err)
     struct kv_loop *loop = channel->loop;
     enum kv_channel_event event = KV_CHANNEL_ENDED;
     kv_loop_begin_work(loop);
-    if (err == NULL && !channel->ops->fill(channel, most_now(channel), &event))
-        return;
-    count_input(channel);
+    bool has_event = err != NULL || channel->ops->fill(channel, most_now(channel), &event);
+    kv_channel_count_input(channel);
     if (!may_read(channel))
         watch_input(channel);
+    if (!has_event)
+        return;
     channel->on_read(channel->user, event); /* may free the channel */
     kv_loop_end_work(loop);
 }
@@ -168,7 +170,7 @@ void kv_channel_attach(struct kv_channel *channel, void *user, kv_channel_fn rea
     channel->on_written = written;
     channel->sock->data = channel;
     channel->n_kept = 0;
-    count_input(channel);
+    kv_channel_count_input(channel);
     kv_channel_read(channel, false);
 }
 
@@ -198,7 +200,7 @@ void kv_channel_consume(struct kv_channel *channel, size_t len)
 {
     h2o_buffer_consume(&channel->sock->input, len);
     kv_intake_trim(&channel->sock->input);
-    count_input(channel);
+    kv_channel_count_input(channel);
 }
 
 void kv_channel_cut(struct kv_channel *channel, size_t n_dropped, size_t len)
@@ -207,13 +209,13 @@ void kv_channel_cut(struct kv_channel *channel, size_t n_dropped, size_t len)
     h2o_buffer_consume(input, n_dropped);
     if ((*input)->size != len) /* empty buffers may share one constant */
         (*input)->size = len;
-    count_input(channel);
+    kv_channel_count_input(channel);
 }
 
 void kv_channel_keep(struct kv_channel *channel, size_t len)
 {
     channel->n_kept = len;
-    count_input(channel);
+    kv_channel_count_input(channel);
 }
 
 /* ---- output ---- */

@@ -63,7 +63,10 @@ struct kv_channel {
     kv_channel_fn on_written;
     bool wants_read; /* the user wants input; while the budget is used up, nothing is read anyway */
     size_t n_kept;   /* bytes that the user has taken from the input and keeps */
-    struct kv_charge charge; /* for the input, and for `n_kept` */
+    struct {
+        size_t len, memory; /* bytes, and the memory used for them */
+    } partial; /* a record that has arrived in part: input, which the user does not see yet */
+    struct kv_charge charge; /* for the input, `n_kept` and `partial` */
     struct kv_waiter waiter; /* for memory, to continue reading */
 };
 
@@ -93,6 +96,12 @@ void kv_channel_cut(struct kv_channel *channel, size_t n_dropped, size_t len);
 /* Sets how many bytes the user keeps that it has taken from the input. */
 void kv_channel_keep(struct kv_channel *channel, size_t len);
 
+/* The bytes that have arrived of a record whose rest has not, and so are not in the input yet. */
+static inline size_t kv_channel_partial(const struct kv_channel *channel)
+{
+    return channel->partial.len;
+}
+
 /* Writes all of it; not while a write is in progress. The iovecs are modified; if it returns false,
  * the bytes are lent until on_written.
  * Returns: whether everything is written already; then on_written is not called. */
@@ -114,6 +123,9 @@ void kv_channel_end(struct kv_channel *channel);
 
 /* For operations: the library has completed a write of the socket. */
 void kv_channel_announce(struct kv_channel *channel);
+
+/* For operations: the input, or the partial record, has changed outside of `fill`. */
+void kv_channel_count_input(struct kv_channel *channel);
 
 /* A number that changes while the peer takes data. *ret_counts_bytes: whether it is the number of
  * bytes that the peer has taken. */

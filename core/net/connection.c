@@ -196,16 +196,17 @@ static bool is_busy(const struct kv_connection *connection)
            connection->protocol->is_busy(connection->channel.user);
 }
 
-static bool has_input(const struct kv_connection *connection)
+/* The bytes that have arrived of a request, or of the TLS record that it begins with. */
+static size_t arrived(const struct kv_connection *connection)
 {
     size_t len;
     kv_channel_input(&connection->channel, &len);
-    return len != 0;
+    return len + kv_channel_partial(&connection->channel);
 }
 
 static bool is_idle(const struct kv_connection *connection)
 {
-    return kv_channel_is_reading(&connection->channel) && !has_input(connection) &&
+    return kv_channel_is_reading(&connection->channel) && arrived(connection) == 0 &&
            !is_busy(connection);
 }
 
@@ -285,8 +286,7 @@ static void watch_entry(struct kv_connection *connection, int64_t now_ms)
 static void look_at(struct kv_connection *connection, int64_t now_ms)
 {
     const struct kv_channel *channel = &connection->channel;
-    size_t len;
-    kv_channel_input(channel, &len);
+    size_t len = arrived(connection);
     if (connection->protocol->is_entering)
         watch_entry(connection, now_ms);
     else if (kv_channel_is_writing(channel))
@@ -328,16 +328,28 @@ void kv_connections_sweep(struct kv_connections *connections)
 
 /* ---- memory ---- */
 
+/* The bytes held of a request whose rest has not arrived. */
+static size_t incomplete(const struct kv_connection *connection)
+{
+    const struct kv_channel *channel = &connection->channel;
+    if (!kv_channel_is_reading(channel) || is_busy(connection))
+        return 0;
+    return arrived(connection) + channel->n_kept;
+}
+
 /* A connection that waits for memory to read, or for work, counts as stalled. */
 static void watch_peer(struct kv_connection *connection, int64_t now_ms)
 {
     bool counts_bytes;
-    uint64_t taken = connection->stillness.taken;
+    uint64_t moved = connection->stillness.moved;
+    size_t n_arrived = incomplete(connection);
     if (kv_channel_is_writing(&connection->channel))
-        taken = kv_channel_progress(&connection->channel, &counts_bytes);
-    if (connection->stillness.since_ms == 0 || taken != connection->stillness.taken)
+        moved = kv_channel_progress(&connection->channel, &counts_bytes);
+    else if (n_arrived != 0)
+        moved = n_arrived;
+    if (connection->stillness.since_ms == 0 || moved != connection->stillness.moved)
         connection->stillness.since_ms = now_ms;
-    connection->stillness.taken = taken;
+    connection->stillness.moved = moved;
 }
 
 static bool is_working(const struct kv_connection *connection)
@@ -350,7 +362,8 @@ static bool is_working(const struct kv_connection *connection)
 static bool has_to_wait(const struct kv_connection *connection)
 {
     return kv_channel_is_writing(&connection->channel) ||
-           kv_channel_is_held_up(&connection->channel) || is_working(connection);
+           kv_channel_is_held_up(&connection->channel) || is_working(connection) ||
+           incomplete(connection) != 0;
 }
 
 void kv_connections_watch_peers(struct kv_connections *connections, bool begins)

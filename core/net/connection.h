@@ -65,8 +65,8 @@ struct kv_protocol {
 /* The time limits of a connection. */
 struct kv_patience {
     int64_t idle_ms;             /* without a request */
-    int64_t request_ms;          /* with a request that has not arrived completely */
-    int64_t request_progress_ms; /* with a request of which nothing more arrives */
+    int64_t request_ms;          /* with a request, or a TLS record, that is incomplete */
+    int64_t request_progress_ms; /* with one of which nothing more arrives */
     int64_t stalled_reader_ms;   /* with an answer that is not read */
     size_t least_rate;           /* bytes per second of either, after that time; 0: none */
 };
@@ -117,8 +117,8 @@ struct kv_connection {
     enum kv_watched watched;
     bool gives_way; /* it has been asked to give way */
     struct {
-        uint64_t taken;   /* by its peer, when last checked */
-        int64_t since_ms; /* when the peer was first seen to have taken that much; 0: not watched */
+        uint64_t moved;   /* to its peer, or of its request, when last checked */
+        int64_t since_ms; /* when it was first seen to be that much; 0: not watched */
     } stillness;          /* while the memory of all connections is used up */
 };
 
@@ -190,14 +190,15 @@ void kv_connections_refuse_fd(struct kv_connections *connections, int fd, struct
 /* Ends connections that have made no progress for too long, or that have to end. */
 void kv_connections_sweep(struct kv_connections *connections);
 
-/* Records how much the peers have taken of connections with unsent data, and which connections wait
- * for memory, or for work that holds some. begins: forgets earlier records. */
+/* Records how much the peers have taken of connections with unsent data, how much they have sent of
+ * incomplete requests, and which connections wait for memory, or for work that holds some. begins:
+ * forgets earlier records. */
 void kv_connections_watch_peers(struct kv_connections *connections, bool begins);
 
 /* The largest of the connections that are stalled: for at least `still_ms`, as far as
- * kv_connections_watch_peers() has recorded, their peers took nothing of the unsent data, or they
- * waited for memory themselves, or for such work. Returns: NULL if there is none; otherwise the
- * connection, and *ret_bytes: how much it holds. */
+ * kv_connections_watch_peers() has recorded, their peers took nothing of the unsent data, or sent
+ * nothing of an incomplete request, or they waited for memory themselves, or for such work.
+ * Returns: NULL if there is none; otherwise the connection, and *ret_bytes: how much it holds. */
 struct kv_connection *kv_connections_largest(struct kv_connections *connections, int64_t still_ms,
                                              size_t *ret_bytes);
 

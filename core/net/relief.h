@@ -2,9 +2,10 @@
  * Relief: a loop's actions while the memory of all connections is used up (base/budget.h). Waiters
  * for memory continue as soon as some has been released. If that takes too long, the connections
  * that hold the most are closed: after a quarter of a second those whose peers have taken nothing
- * meanwhile, or that wait for memory themselves; after a second any with unsent data. Connections
- * share values, so closing one may free less than it holds; each round that frees too little is
- * followed by a larger one. After a peak, freed memory goes back to the system.
+ * meanwhile, or have sent nothing of an incomplete request, or that wait for memory themselves;
+ * after a second any with unsent data, or an incomplete request. Connections share values, so
+ * closing one may free less than it holds; each round that frees too little is followed by a larger
+ * one. After a peak, freed memory goes back to the system.
  *
  * Threads: all of it belongs to a loop.
  */

@@ -59,10 +59,20 @@ static int fd_of(const struct kv_tls_session *session)
     return h2o_socket_get_fd(session->channel->sock);
 }
 
+/* Without the partial record. */
 static void count(struct kv_tls_session *session)
 {
     kv_charge_set(&session->charge, kv_tls_codec_memory(&session->codec) +
                                         session->flying.capacity + session->waiting.capacity);
+}
+
+/* The channel counts the partial record as input. In a handshake, which the caller ends in time
+ * anyway, reading is not held up for it: the peer could not be told the reason. */
+static void note_partial(struct kv_tls_session *session)
+{
+    struct kv_channel *channel = session->channel;
+    if (session->is_open)
+        channel->partial.len = kv_tls_codec_partial(&session->codec, &channel->partial.memory);
 }
 
 /* ---- sending ---- */
@@ -300,6 +310,7 @@ static void take_arrived(struct kv_tls_session *session, struct kv_tls_bytes arr
     if (session->is_open && !session->is_failed)
         decrypt(session);
     send_bench(session);
+    note_partial(session);
     count(session);
 }
 
@@ -385,6 +396,7 @@ static void take_early(struct kv_tls_session *session)
     h2o_buffer_init(&channel->sock->input, &h2o_socket_buffer_prototype);
     take_arrived(session, (struct kv_tls_bytes){early->bytes, early->size});
     h2o_buffer_dispose(&early);
+    kv_channel_count_input(channel);
     if (session->is_failed)
         channel->on_read(channel->user, KV_CHANNEL_BROKEN);
 }

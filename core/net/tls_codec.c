@@ -20,8 +20,9 @@
 #include "net/tls_secrets.h"
 
 enum {
-    MEMORY_OF_SSL = 14 << 10,    /* of an idle connection, approximately */
-    MEMORY_OF_RECORDS = 3 << 10, /* likewise, after a handshake of TLS 1.3 */
+    MEMORY_OF_SSL = 14 << 10,     /* of an idle connection, approximately */
+    MEMORY_OF_RECORDS = 3 << 10,  /* likewise, after a handshake of TLS 1.3 */
+    MEMORY_OF_PARTIAL = 17 << 10, /* OpenSSL's, for a record of any length */
 };
 
 /* The levels of alerts, which receivers ignore (RFC 8446, section 6). */
@@ -44,6 +45,7 @@ static int bio_read(BIO *bio, char *bytes, int len)
     }
     memcpy(bytes, arrived->bytes, n);
     *arrived = (struct kv_tls_bytes){arrived->bytes + n, arrived->len - n};
+    codec->n_read += n;
     return (int)n;
 }
 
@@ -116,8 +118,25 @@ void kv_tls_codec_fini(struct kv_tls_codec *codec)
 
 size_t kv_tls_codec_memory(const struct kv_tls_codec *codec)
 {
-    size_t own = codec->ssl != NULL ? MEMORY_OF_SSL : MEMORY_OF_RECORDS;
-    return own + codec->input.partial.capacity;
+    return codec->ssl != NULL ? MEMORY_OF_SSL : MEMORY_OF_RECORDS;
+}
+
+/* OpenSSL reads a header, then the rest of that record, and nothing beyond it. So it has a partial
+ * header (pending), or waits for what follows a header ("RB": reading a body). */
+static bool has_partial(SSL *ssl)
+{
+    return SSL_has_pending(ssl) || strcmp(SSL_rstate_string(ssl), "RB") == 0;
+}
+
+size_t kv_tls_codec_partial(const struct kv_tls_codec *codec, size_t *ret_memory)
+{
+    if (codec->ssl == NULL) {
+        *ret_memory = codec->input.partial.capacity;
+        return codec->input.partial.len;
+    }
+    bool is_partial = has_partial(codec->ssl);
+    *ret_memory = is_partial ? MEMORY_OF_PARTIAL : 0;
+    return is_partial ? codec->n_read : 0;
 }
 
 /* The handshake is complete: from now on, OpenSSL is used only if it has to be. */
@@ -128,6 +147,7 @@ static void begin_text(struct kv_tls_codec *codec)
     codec->records = kv_tls_secrets_take_over(codec->secrets, codec->ssl);
     kv_tls_secrets_destroy(codec->secrets, codec->ssl);
     codec->secrets = NULL;
+    codec->n_read = 0;
     if (codec->records != NULL)
         free_ssl(codec);
 }
@@ -156,8 +176,10 @@ static enum kv_tls_progress read_by_openssl(struct kv_tls_codec *codec, h2o_buff
         if (to == NULL)
             return KV_TLS_HAS_FAILED;
         got = SSL_read(codec->ssl, to, room < INT_MAX ? (int)room : INT_MAX);
-        if (got > 0)
+        if (got > 0) {
             (*input)->size += (size_t)got;
+            codec->n_read = 0;
+        }
     } while (got > 0);
     int error = SSL_get_error(codec->ssl, got);
     if (error == SSL_ERROR_ZERO_RETURN)

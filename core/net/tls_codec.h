@@ -20,6 +20,7 @@ struct kv_tls_codec {
     struct kv_buffer *out;          /* lent: for the records to send */
     struct kv_tls_bytes arrived;    /* to be decrypted */
     struct ssl_st *ssl;             /* NULL: `records` has taken over */
+    size_t n_read;                  /* by it, since the handshake or the last text */
     struct kv_tls_secrets *secrets; /* during the handshake */
     struct kv_tls_records *records;
     struct kv_tls_input input; /* for `records` */
@@ -39,8 +40,12 @@ enum kv_tls_progress {
 void kv_tls_codec_init(struct kv_tls_codec *codec, struct kv_tls *tls, struct kv_buffer *out);
 void kv_tls_codec_fini(struct kv_tls_codec *codec);
 
-/* The memory that it uses, approximately. */
+/* The memory that it uses, approximately, without that for a partial record. */
 size_t kv_tls_codec_memory(const struct kv_tls_codec *codec);
+
+/* The bytes that have arrived of a record whose rest has not. *ret_memory: used for them,
+ * approximately. */
+size_t kv_tls_codec_partial(const struct kv_tls_codec *codec, size_t *ret_memory);
 
 /* Bytes have arrived: lent, to be decrypted in place, until the functions below have taken them. */
 static inline void kv_tls_codec_feed(struct kv_tls_codec *codec, struct kv_tls_bytes arrived)

@@ -538,14 +538,15 @@ bool kv_input_is_left(const struct kv_session *session)
 bool kv_input_is_partial(const struct kv_session *session)
 {
     const struct kv_incoming *incoming = &session->incoming;
-    return incoming->n_short != 0 || kv_frame_is_within_message(&incoming->frames);
+    return incoming->n_short != 0 || kv_frame_is_within_message(&incoming->frames) ||
+           kv_channel_partial(&session->connection->channel) != 0;
 }
 
 uint64_t kv_input_arrived(const struct kv_session *session)
 {
     size_t len;
     kv_channel_input(&session->connection->channel, &len);
-    return session->incoming.n_taken + len;
+    return session->incoming.n_taken + len + kv_channel_partial(&session->connection->channel);
 }
 
 static inline void count_message(struct kv_session *session)

@@ -21,10 +21,11 @@ void kv_input_process(struct kv_session *session);
 /* Whether messages were left, or may have been; an incomplete frame header does not count. */
 bool kv_input_is_left(const struct kv_session *session);
 
-/* Whether a message, or a frame, has begun to arrive and is incomplete. */
+/* Whether a message, a frame, or a TLS record has begun to arrive and is incomplete. */
 bool kv_input_is_partial(const struct kv_session *session);
 
-/* Bytes that have arrived since the session began. */
+/* Bytes that have arrived since the session began; slightly fewer once a partial record is whole.
+ */
 uint64_t kv_input_arrived(const struct kv_session *session);
 
 #endif

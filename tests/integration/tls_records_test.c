@@ -26,16 +26,15 @@ enum {
 static struct kv_test_server server;
 static uint16_t port; /* of TLS; the server's own is in clear */
 
-static int start(void **state)
+static int start_with(const char *more)
 {
     static const char mark[] = "listening on https://127.0.0.1:";
     struct kv_buffer yaml = {0};
     const char *pem = kv_test_tls_file();
-    (void)state;
     kv_buffer_printf(&yaml,
                      "listen:\n- {port: %%port}\n- port: 0\n  tls: {cert: '%s', key: '%s'}\n"
-                     "threads: 1\nmodules: %s\nstorage: {module: memory}\n",
-                     pem, pem, getenv("KV_TEST_MODULES"));
+                     "threads: 1\nmodules: %s\nstorage: {module: memory}\n%s",
+                     pem, pem, getenv("KV_TEST_MODULES"), more);
     kv_buffer_append_char(&yaml, '\0');
     kv_test_server_start(&server, yaml.bytes);
     kv_buffer_fini(&yaml);
@@ -44,6 +43,18 @@ static int start(void **state)
     port = (uint16_t)atoi(strstr(log, mark) + strlen(mark));
     free(log);
     return 0;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return start_with("");
+}
+
+static int start_impatient(void **state)
+{
+    (void)state;
+    return start_with("limits: {least_rate: 0}\ntimeouts: {request_progress: 500ms}\n");
 }
 
 static int stop(void **state)
@@ -292,6 +303,23 @@ static void record_may_arrive_in_two_parts(void **state)
     close_raw(&raw);
 }
 
+/* As long as more of it arrives before `request_progress` is over. */
+static void slow_record_is_read(void **state)
+{
+    struct raw raw;
+    (void)state;
+    open_raw(&raw);
+    write_request(&raw);
+    struct kv_slice record = take_written(&raw);
+    for (size_t i = 0; i < record.len; i++) {
+        send_bytes(&raw, (struct kv_slice){record.bytes + i, 1});
+        kv_test_sleep_ms(20);
+    }
+    (void)BIO_reset(SSL_get_wbio(raw.ssl));
+    expect_answer(&raw);
+    close_raw(&raw);
+}
+
 static void request_before_close_notify_is_answered(void **state)
 {
     struct raw raw;
@@ -416,6 +444,7 @@ int main(void)
         TEST(keys_may_change_within_a_request),
         TEST(keys_may_change_within_long_values),
         TEST(record_may_arrive_in_two_parts),
+        cmocka_unit_test_setup_teardown(slow_record_is_read, start_impatient, stop),
         TEST(request_before_close_notify_is_answered),
         TEST(changed_bit_ends_the_connection_with_an_alert),
         TEST(records_that_are_not_encrypted_end_the_connection_with_an_alert),
