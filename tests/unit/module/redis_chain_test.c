@@ -204,6 +204,20 @@ static void logged_change_of_another_node_is_told(void **state)
     assert_int_equal(rig.last, BEGINNING + 1);
 }
 
+static void faults_of_an_entry_are_told_apart_from_those_that_pass(void **state)
+{
+    (void)state;
+    char bytes[HEAD + 2];
+    struct rig rig;
+    begin(&rig, OWN);
+    struct kv_slice events = make_event(bytes, EVENT_SET, BEGINNING + 1, OWN);
+    struct kv_slice cut = {events.bytes, events.len - 1};
+    assert_int_equal(chain_take_logged(&rig.store, cut), CHAIN_BROKEN);
+    bytes[1] = 1; /* the value is left out, and cannot be fetched */
+    assert_int_equal(chain_take_logged(&rig.store, cut), CHAIN_NOT_NOW);
+    assert_int_equal(rig.store.position, BEGINNING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +227,7 @@ int main(void)
         cmocka_unit_test(push_of_own_node_is_told),
         cmocka_unit_test(push_without_node_is_told),
         cmocka_unit_test(logged_change_of_another_node_is_told),
+        cmocka_unit_test(faults_of_an_entry_are_told_apart_from_those_that_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
