@@ -157,6 +157,55 @@ class Tests:
         n = n_connections() - before - len(cluster.nodes)
         assert n <= 2 * N_MANY + 2 * len(cluster.nodes), f"a server of {N_MANY} partitions makes {n} connections"
 
+    def expire(self, ms):
+        """As a server of a cluster, at that time. Returns: the deadlines and the keys that are left."""
+        call(self.redis, "FCALL", "kv1_expire", 5, "e{0}k", "e{0}m", "e{0}s", "e{0}d", "e{0}x", ms, "channel", 100,
+             "0" * 16, 64, "e{0}k", 8, 0)
+        return call(self.redis, "ZRANGE", "e{0}d", 0, -1)[2::2], call(self.redis, "ZRANGE", "e{0}x", 0, -1)[2::2]
+
+    def set_until(self, key, ms):
+        call(self.redis, "FCALL", "kv1_set", 5, "e{0}k" + key, "e{0}m", "e{0}s", "e{0}d", "e{0}x", 1000, "channel", 100,
+             "0" * 16, len("e{0}k") + 1, ms, 0, "", 0, 8, 0)
+
+    def n_logged(self):
+        return int(call(self.redis, "XLEN", "e{0}s")[0][1:])
+
+    def record_that_comes_back(self):
+        """In a cluster, the record of a due key may be at another node for a while: it expires once it is back."""
+        self.server().end()
+        call(self.redis, "SET", "e{0}m", 8)
+        for key in ("here", "back", "gone"):
+            self.set_until(key, 2000)
+        for key in ("back", "gone"):
+            call(self.redis, "RENAME", "e{0}k" + key, "away" + key)
+        left, n = ["back", "gone"], self.n_logged()
+        expect(self.expire(2000), (left, left))
+        expect((self.expire(2999), self.n_logged()), ((left, left), n + 1))
+        call(self.redis, "RENAME", "awayback", "e{0}kback")
+        expect((self.expire(3001), self.n_logged()), ((["gone"], ["gone"]), n + 2))
+        expect(call(self.redis, "EXISTS", "e{0}kback"), [":0"])
+        ms = 3001
+        while self.expire(ms)[0]:
+            ms += 1000
+        assert 60_000 < ms < 300_000, f"after {ms} ms it is taken for deleted"
+        expect((self.expire(ms), self.n_logged()), (([], []), n + 2))
+
+    def expiry_without_revision(self):
+        """The key keeps its deadline."""
+        self.server().end()
+        call(self.redis, "SET", "e{0}m", 8)
+        self.set_until("kept", 2000)
+        newest = call(self.redis, "GET", "e{0}m")[1]
+        call(self.redis, "DEL", "e{0}m")
+        try:
+            self.expire(2000)
+        except AssertionError as fault:
+            assert "KVGONE" in str(fault), fault
+        else:
+            raise AssertionError("it has expired")
+        call(self.redis, "SET", "e{0}m", newest)
+        expect(self.expire(2000), ([], []))
+
     def clock_that_went_back(self):
         """A new revision is larger than those in the log, so that the log takes it."""
         self.server().end()
@@ -196,6 +245,8 @@ def main():
         ("hooks and sinks miss nothing when the loss of the revision is accepted", tests.observers_of_one_redis),
         ("nor in a cluster that has lost some partitions", tests.observers_of_a_cluster),
         ("a server connects to each node once to look at its partitions", tests.connections_of_a_start),
+        ("a record that is away when it is due expires once it is back", tests.record_that_comes_back),
+        ("a key whose expiry fails stays due", tests.expiry_without_revision),
         ("a store goes on after its revision was lost and the clock set back", tests.clock_that_went_back),
         ("also after its description was lost", tests.lost_description)))
     tests.end()

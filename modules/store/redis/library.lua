@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 15
+local VERSION = 16
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -173,26 +173,45 @@ local function touch(keys, argv) -- ..., and the rest
   end)
 end
 
+-- Where a due key has no record, that was deleted by other means than this library; or, in a cluster, it is at another
+-- node until an interrupted move of the slot has been completed. Then the key is to expire once it is back. So it is
+-- looked at again after a second, then after 2, 4, ... seconds, and forgotten after the last time. How often that was is
+-- in the score, in eighths of a millisecond: the record has the deadline.
+local MOST_MISSES = 7
+
+local function miss(keys, common, name, ms)
+  local n_misses = tonumber(redis.call('ZSCORE', keys[4], name)) % 1 * (MOST_MISSES + 1)
+  if common[4] > 1 and n_misses < MOST_MISSES then
+    redis.call('ZADD', keys[4], string.format('%.3f', ms + 1000 * 2 ^ n_misses + (n_misses + 1) / (MOST_MISSES + 1)), name)
+  else
+    redis.call('ZREM', keys[4], name)
+    redis.call('ZREM', keys[5], name)
+  end
+end
+
 -- argv: { now, channel, length of the log, token, most, what a record's key begins with, step, after }. Takes the keys
 -- away that are due, in one entry of the log. Answers { how many, the next deadline or 0, the last revision or 0 }.
 local function expire(keys, argv)
   local us, ms = clock(argv[1])
   local common = {argv[2], argv[3], argv[4], tonumber(argv[7] or 1), tonumber(argv[8] or 0)}
   local due = redis.call('ZRANGEBYSCORE', keys[4], '-inf', ms, 'LIMIT', 0, argv[5])
-  local names, records, events, old = {}, {}, {}, {}
+  local names, records, events, old, here, missing = {}, {}, {}, {}, {}, {}
   for _, name in ipairs(due) do
     local state = {read(argv[6] .. name)}
-    if state[1] == 0 then -- by other means than this library
-      redis.call('ZREM', keys[5], name)
-    elseif state[2] ~= 0 then
-      names[#names + 1], records[#records + 1], old[#old + 1] = name, argv[6] .. name, state
+    if state[1] == 0 then
+      missing[#missing + 1] = name
+    else
+      here[#here + 1] = name
+      if state[2] ~= 0 then names[#names + 1], records[#records + 1], old[#old + 1] = name, argv[6] .. name, state end
     end
   end
-  if #due > 0 then redis.call('ZREM', keys[4], unpack(due)) end
-  local prev = 0
-  if #names > 0 then
-    local revision
+  local revision, prev = 0, 0
+  if #names > 0 then -- before anything is written, as it fails where the newest revision is missing
     revision, prev = take_revisions(keys[2], us, #names, common[4], common[5])
+  end
+  if #here > 0 then redis.call('ZREM', keys[4], unpack(here)) end
+  for _, name in ipairs(missing) do miss(keys, common, name, ms) end
+  if #names > 0 then
     redis.call('DEL', unpack(records))
     redis.call('ZREM', keys[5], unpack(names))
     for i, name in ipairs(names) do
@@ -202,7 +221,7 @@ local function expire(keys, argv)
     tell(keys, common, prev, table.concat(events))
   end
   local first = redis.call('ZRANGE', keys[4], 0, 0, 'WITHSCORES')
-  return {#due, tonumber(first[2] or 0), prev}
+  return {#due, math.ceil(tonumber(first[2] or 0)), prev}
 end
 
 local function is_visible(record, ms)
