@@ -6,7 +6,9 @@ import itertools
 import os
 import re
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,6 +24,7 @@ OBSERVED = "sinks: [{module: file, options: {path: '%folder/out'}}]\n"
 N_KEYS = 20
 N_LOOKS = 3
 N_MANY = 32  # partitions
+SOON_S = 20  # on a busy machine
 ahead_s = itertools.count(3600, 3600)  # each time further
 
 
@@ -51,6 +54,7 @@ class Tests:
     def __init__(self):
         self.redis = Redis()
         self.cluster = Cluster(n_replicas=0, node_timeout_ms=60_000)
+        self.folder = tempfile.TemporaryDirectory(prefix="kv-library-")
 
     def server(self, more="", options=""):
         return start(more, f"unix: {self.redis.socket}, timeout: 2s, lease: 1s{options}")
@@ -157,6 +161,17 @@ class Tests:
         n = n_connections() - before - len(cluster.nodes)
         assert n <= 2 * N_MANY + 2 * len(cluster.nodes), f"a server of {N_MANY} partitions makes {n} connections"
 
+    def missing_store(self):
+        """All masters have answered that there is none: nobody waits for it."""
+        path = os.path.join(self.folder.name, "missing.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"modules: {os.environ['KV_TEST_MODULES']}\nstorage: {{module: redis, redis: {{timeout: 60s, "
+                       f"prefix: missing, nodes: ['127.0.0.1:{self.cluster.nodes[0].port}']}}}}\n")
+        result = subprocess.run([os.environ["KV_SERVER_PROGRAM"], "-c", path, "--export"], capture_output=True,
+                                timeout=SOON_S, check=False)
+        expect(result.returncode, 1)
+        assert b"there is no store at 127.0.0.1:" in result.stderr, result.stderr
+
     def expire(self, ms):
         """As a server of a cluster, at that time. Returns: the deadlines and the keys that are left."""
         call(self.redis, "FCALL", "kv1_expire", 5, "e{0}k", "e{0}m", "e{0}s", "e{0}d", "e{0}x", ms, "channel", 100,
@@ -234,6 +249,7 @@ class Tests:
         started.kill()
         self.redis.end()
         self.cluster.end()
+        self.folder.cleanup()
 
 
 def main():
@@ -245,6 +261,7 @@ def main():
         ("hooks and sinks miss nothing when the loss of the revision is accepted", tests.observers_of_one_redis),
         ("nor in a cluster that has lost some partitions", tests.observers_of_a_cluster),
         ("a server connects to each node once to look at its partitions", tests.connections_of_a_start),
+        ("that a cluster has no store is known at once", tests.missing_store),
         ("a record that is away when it is due expires once it is back", tests.record_that_comes_back),
         ("a key whose expiry fails stays due", tests.expiry_without_revision),
         ("a store goes on after its revision was lost and the clock set back", tests.clock_that_went_back),

@@ -117,15 +117,21 @@ static int compare(const struct attempt *attempt, const struct found *found)
     return 0;
 }
 
+int finding_miss(struct kv_store *store, struct kv_error *reterr)
+{
+    store->is_missing = true;
+    return kv_error_set(reterr, "there is no store at %s with prefix \"%.*s\"",
+                        store->settings.address.text, (int)store->settings.prefix.len,
+                        store->settings.prefix.bytes);
+}
+
 static int find(const struct attempt *attempt, struct found *ret)
 {
-    const struct kv_store *store = attempt->store;
+    struct kv_store *store = attempt->store;
     if (describe(attempt, ret) != 0 || ret->is_described)
         return ret->is_described ? 0 : -1;
     if (store->epoch[0] == '\0' && (store->nodes == NULL || store->is_read_only))
-        return kv_error_set(attempt->reterr, "there is no store at %s with prefix \"%.*s\"",
-                            login_address(attempt)->text, (int)store->settings.prefix.len,
-                            store->settings.prefix.bytes);
+        return finding_miss(store, attempt->reterr);
     return kv_error_set(attempt->reterr,
                         "Redis at %s no longer has partition %u of the store: the server has to be "
                         "started anew, and then says how to go on",

@@ -25,6 +25,9 @@ int finding_look(const struct attempt *attempt, struct found *ret);
  * other partitions. Sets epoch and placement. Returns: -1 and *reterr. */
 int finding_open(const struct attempt *attempt);
 
+/* Says that there is no store, which was to exist. Returns: -1 and *reterr. */
+int finding_miss(struct kv_store *store, struct kv_error *reterr);
+
 /* All partitions of the new store have been made. Returns: -1 and *reterr. */
 int finding_end_making(const struct attempt *attempt);
 

@@ -219,7 +219,8 @@ static int open_at_master(struct kv_store *store, struct kv_error *reterr)
 {
     int64_t until_ms = link_clock_ms() + store->settings.timeout_ms;
     int result;
-    while ((result = open_session(store, reterr)) != 0 && link_clock_ms() < until_ms)
+    while ((result = open_session(store, reterr)) != 0 && !store->is_missing &&
+           link_clock_ms() < until_ms)
         poll(NULL, 0, RETRY_MS);
     return result;
 }

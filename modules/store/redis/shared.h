@@ -247,6 +247,7 @@ struct kv_store {
     struct placement placement;
     bool may_create;
     bool is_read_only;
+    bool is_missing; /* Redis has answered that there is no store, which was to exist */
     bool has_begun;
     uint64_t origin; /* of this opening, in tokens; the same in all partitions */
     pthread_t thread;

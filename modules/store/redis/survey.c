@@ -258,6 +258,8 @@ int survey_partitions(struct kv_store *const *parts, uint32_t n, struct kv_error
             pause_ms(GLANCE_MS);
         }
     }
+    if (state == STORE_NEW && parts[0]->is_read_only && !survey.found[0].is_being_made)
+        return finding_miss(parts[0], reterr);
     /* A server may have died after it had made the last partition, before it could say so. */
     bool is_new = state == STORE_NEW || (state == STORE_WHOLE && survey.found[0].is_being_made);
     for (uint32_t i = 0; i < n; i++)

@@ -27,7 +27,8 @@ enum survey_state survey_judge(const struct survey *survey);
  * there is none, as keys would be in the wrong partitions. */
 const char *survey_suggest(const struct survey *survey);
 
-/* Sets `may_create` of the partitions, which are in no use yet. Returns: -1 and *reterr. */
+/* Sets `may_create` of the partitions, which are in no use yet. A reader does not wait for a store
+ * that nobody has begun to make. Returns: -1 and *reterr. */
 int survey_partitions(struct kv_store *const *parts, uint32_t n, struct kv_error *reterr);
 
 /* Notes in Redis that a new store has been made; does nothing otherwise. first: of the partitions.

@@ -84,6 +84,12 @@ int finding_adopt(const struct attempt *attempt, const char *epoch,
     return 0;
 }
 
+int finding_miss(struct kv_store *store, struct kv_error *reterr)
+{
+    (void)store;
+    return kv_error_set(reterr, "there is no store");
+}
+
 int finding_end_making(const struct attempt *attempt)
 {
     (void)attempt;
@@ -131,6 +137,24 @@ static void each_node_is_visited_once(void **state)
     assert_int_equal(n_looks, N_PARTS);
 }
 
+static int read_missing(bool is_being_made)
+{
+    struct kv_error error = {0};
+    for (uint32_t i = is_being_made; i < N_PARTS; i++)
+        there[i] = (struct found){0};
+    there[0].is_being_made = is_being_made;
+    parts[0]->is_read_only = true;
+    return survey_partitions(parts, N_PARTS, &error);
+}
+
+static void a_reader_does_not_wait_for_a_store_that_nobody_makes(void **state)
+{
+    (void)state;
+    assert_int_equal(read_missing(true), 0);
+    assert_int_equal(read_missing(false), -1);
+    assert_int_equal(n_visits, 2 * N_NODES);
+}
+
 static void a_partition_that_cannot_be_looked_at_is_looked_at_again(void **state)
 {
     (void)state;
@@ -167,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_node_is_visited_once),
+        TEST(a_reader_does_not_wait_for_a_store_that_nobody_makes),
         TEST(a_partition_that_cannot_be_looked_at_is_looked_at_again),
         TEST(all_that_is_left_is_adopted),
         TEST(the_accepted_epoch_is_there_to_the_last),
