@@ -157,7 +157,7 @@ class Chaos:
             target.start()
         self.reshard(10, kill_target)
         for _ in range(MOST_ROUNDS_OF_FIX):
-            code, output = self.cluster.call("fix")
+            code, output = self.cluster.call("fix", "--cluster-yes")  # the target may have told nobody of its last slot
             if code == 0 and self.cluster.call("check")[0] == 0:
                 return
             time.sleep(1)

@@ -159,7 +159,7 @@ class Tests:
         before = n_connections()
         start_and_end()
         n = n_connections() - before - len(cluster.nodes)
-        assert n <= 2 * N_MANY + 2 * len(cluster.nodes), f"a server of {N_MANY} partitions makes {n} connections"
+        assert n <= 2 * N_MANY + 3 * len(cluster.nodes), f"a server of {N_MANY} partitions makes {n} connections"
 
     def missing_store(self):
         """All masters have answered that there is none: nobody waits for it."""
@@ -260,7 +260,8 @@ def main():
         ("an idle server replaces the functions of an older one", tests.library_of_an_older_server),
         ("hooks and sinks miss nothing when the loss of the revision is accepted", tests.observers_of_one_redis),
         ("nor in a cluster that has lost some partitions", tests.observers_of_a_cluster),
-        ("a server connects to each node once to look at its partitions", tests.connections_of_a_start),
+        ("a server connects to each node once to look at its partitions, and once to look for others' keys",
+         tests.connections_of_a_start),
         ("that a cluster has no store is known at once", tests.missing_store),
         ("a record that is away when it is due expires once it is back", tests.record_that_comes_back),
         ("a key whose expiry fails stays due", tests.expiry_without_revision),

@@ -82,7 +82,8 @@ static int read_hello(const struct attempt *attempt, struct kv_slice reply, uint
     if (version.len == 0)
         return kv_error_set(attempt->reterr, "Redis at %s does not tell its version",
                             login_address(attempt)->text);
-    if (attempt->store->master != NULL && !kv_slice_equals(role, KV_SLICE("master")))
+    attempt->store->is_at_master = kv_slice_equals(role, KV_SLICE("master"));
+    if (attempt->store->master != NULL && !attempt->store->is_at_master)
         return kv_error_set(attempt->reterr, "Redis at %s is not a master yet, or no longer",
                             login_address(attempt)->text);
     return check_version(attempt, version);

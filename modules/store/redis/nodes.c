@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 enum {
-    MOST_NODES = 256,
     MOST_HOPS = 4,
     N_SLOTS = 16384,
     HASTE = 4,
@@ -18,6 +17,7 @@ struct node {
     int port;
     bool is_configured;
     bool has_failed; /* the last connection to it */
+    bool is_replica; /* in the last answer that it is in */
     uint64_t named;  /* the number of the last answer that it is in */
 };
 
@@ -110,13 +110,32 @@ static uint64_t begin_answer(struct nodes *nodes)
     return number;
 }
 
-static void learn(struct nodes *nodes, struct kv_slice host, int port, uint64_t answer)
+/* A master with several ranges is in an answer several times. */
+static void learn(struct nodes *nodes, const struct owner *owner, bool is_replica, uint64_t answer)
 {
     pthread_mutex_lock(&nodes->lock);
-    struct node *node = find_or_add(nodes, host, port);
-    if (node != NULL && node->named < answer)
+    struct node *node = find_or_add(nodes, owner->host, owner->port);
+    if (node != NULL && node->named <= answer) {
         node->named = answer;
+        node->is_replica = is_replica;
+    }
     pthread_mutex_unlock(&nodes->lock);
+}
+
+size_t nodes_list_masters(struct nodes *nodes, struct place ret[MOST_NODES])
+{
+    size_t n = 0;
+    pthread_mutex_lock(&nodes->lock);
+    for (size_t i = 0; i < nodes->n; i++) {
+        const struct node *node = &nodes->all[i];
+        if (node->is_replica || node->named == 0)
+            continue;
+        memcpy(ret[n].host, node->host, REDIS_LONGEST_HOST);
+        ret[n].port = node->port;
+        ret[n++].has_failed = node->has_failed;
+    }
+    pthread_mutex_unlock(&nodes->lock);
+    return n;
 }
 
 /* An answer may be outdated, and a node unreachable for a while: so both have to speak against it.
@@ -137,7 +156,7 @@ static void forget_others(struct nodes *nodes, uint64_t answer)
 /* ---- slots ---- */
 
 /* CRC16 (XMODEM), with which Redis Cluster maps keys to slots. */
-static unsigned slot_of(const char *tag)
+unsigned nodes_slot_of(const char *tag)
 {
     unsigned crc = 0;
     for (; *tag != '\0'; tag++) {
@@ -157,7 +176,7 @@ void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG])
     }
     do
         snprintf(tag, LONGEST_TAG, "%u", number++);
-    while (slot_of(tag) * n_parts / N_SLOTS != part);
+    while (nodes_slot_of(tag) * n_parts / N_SLOTS != part);
 }
 
 /* FNV-1a, mixed. Returns: 32 bits. */
@@ -228,8 +247,8 @@ static bool take_number(struct kv_slice *reply, int64_t *ret)
 }
 
 /* A node: its host, its port, its ID, and more. Without a host it is the one that was asked. */
-static bool take_node(struct kv_store *store, struct kv_slice *reply, uint64_t answer,
-                      struct owner *ret)
+static bool take_node(struct kv_store *store, struct kv_slice *reply, bool is_replica,
+                      uint64_t answer, struct owner *ret)
 {
     struct resp_value host, id = {0};
     int64_t n, port;
@@ -239,7 +258,7 @@ static bool take_node(struct kv_store *store, struct kv_slice *reply, uint64_t a
         return false;
     *ret = (struct owner){.host = host.text.len != 0 ? host.text : store->settings.address.host,
                           .port = (int)port};
-    learn(store->nodes, ret->host, ret->port, answer);
+    learn(store->nodes, ret, is_replica, answer);
     if (n > 2 && !resp_next(reply, &id))
         return false;
     if (id.type == RESP_STRING && id.text.len != 0)
@@ -259,7 +278,7 @@ static bool take_range(struct kv_store *store, unsigned slot, struct kv_slice *r
         return false;
     for (int64_t i = 2; i < n; i++) {
         struct owner node;
-        if (!take_node(store, reply, answer, &node))
+        if (!take_node(store, reply, i != 2, answer, &node))
             return false;
         if (i == 2 && first <= slot && slot <= last)
             *owner = node;
@@ -286,7 +305,7 @@ static int read_slots(struct kv_store *store, unsigned slot, struct kv_slice rep
 
 int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct owner *ret_owner)
 {
-    return read_slots(store, slot_of(store->tag), reply, ret_owner);
+    return read_slots(store, nodes_slot_of(store->tag), reply, ret_owner);
 }
 
 static int ask_for_slots(const struct attempt *attempt, struct kv_slice *ret_reply)
@@ -367,11 +386,45 @@ int nodes_find_beside(const struct attempt *attempt, struct kv_store *const *par
         return -1;
     for (uint32_t i = 0; i < n; i++) {
         struct owner owner;
-        if (read_slots(attempt->store, slot_of(parts[i]->tag), reply, &owner) != 0)
+        if (read_slots(attempt->store, nodes_slot_of(parts[i]->tag), reply, &owner) != 0)
             return fail_to_read_slots(attempt);
         ret_are_beside[i] = parts[i] != attempt->store && is_at(&owner, login_address(attempt));
         if (ret_are_beside[i])
             nodes_point_to(parts[i], owner.host, owner.port);
+    }
+    return 0;
+}
+
+/* Returns: the number of the connected node, made of its ID; 0: it does not say. */
+static uint32_t ask_number(const struct attempt *attempt)
+{
+    const struct kv_slice words[] = {KV_SLICE("CLUSTER"), KV_SLICE("MYID")};
+    struct resp_value id;
+    struct kv_slice reply;
+    bool is_told = login_ask(attempt, words, 2, &reply) == 0 && resp_next(&reply, &id) &&
+                   id.type == RESP_STRING && id.text.len != 0;
+    return is_told ? number_of_node(id.text) : 0;
+}
+
+int nodes_find_own(const struct attempt *attempt, struct kv_store *const *parts, uint32_t n,
+                   bool *ret_has)
+{
+    struct kv_slice reply;
+    uint32_t number = ask_number(attempt);
+    if (number == 0)
+        return kv_error_set(attempt->reterr, "Redis at %s does not tell its ID",
+                            login_address(attempt)->text);
+    if (n == 1) {
+        ret_has[0] = parts[0]->node == number || parts[0]->node == 0;
+        return 0;
+    }
+    if (ask_for_slots(attempt, &reply) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        struct owner owner;
+        if (read_slots(attempt->store, nodes_slot_of(parts[i]->tag), reply, &owner) != 0)
+            return fail_to_read_slots(attempt);
+        ret_has[i] = owner.node == number || owner.node == 0;
     }
     return 0;
 }

@@ -7,11 +7,22 @@
 #define KV_STORE_REDIS_NODES_H
 
 #include "login.h"
+#include "../../redis_client/options.h"
+
+enum {
+    MOST_NODES = 256,
+};
 
 struct owner {
     struct kv_slice host;
     int port;
     uint32_t node; /* as in struct kv_store */
+};
+
+struct place {
+    char host[REDIS_LONGEST_HOST];
+    int port;
+    bool has_failed; /* the last connection to it */
 };
 
 /* Returns: NULL where there is no memory. */
@@ -25,6 +36,17 @@ void nodes_add(struct nodes *nodes, struct kv_slice host, int port);
 /* Notes whether the node could be reached. One that could not, and is not of the configuration, is
  * forgotten once an answer to CLUSTER SLOTS lacks it. */
 void nodes_note(struct nodes *nodes, struct kv_slice host, int port, bool is_reached);
+
+/* Lists the nodes that have been named as masters. Returns: their number. One may be there by two
+ * names. */
+size_t nodes_list_masters(struct nodes *nodes, struct place ret[MOST_NODES]);
+
+/* Asks the node that is connected which of these partitions it has; if it is one partition, whether
+ * it is the node that the store has found. ret_has: n. Returns: -1 and *reterr. */
+int nodes_find_own(const struct attempt *attempt, struct kv_store *const *parts, uint32_t n,
+                   bool *ret_has);
+
+unsigned nodes_slot_of(const char *tag);
 
 /* Writes the hash tag of a partition. The tags spread the partitions evenly over the slots. */
 void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG]);

@@ -10,6 +10,7 @@
 #include "master.h"
 #include "moving.h"
 #include "nodes.h"
+#include "split.h"
 #include "../../redis_client/request.h"
 
 #include <inttypes.h>
@@ -250,6 +251,15 @@ static void name_channel(struct kv_store *store)
                                  store->tag, store->epoch);
 }
 
+/* Once more when it is subscribed: from then on, the connection is lost before the slot is split.
+ */
+static int continue_whole_chain(struct attempt *attempt, uint64_t newest)
+{
+    bool is_to_look = attempt->store->nodes != NULL && attempt->store->position != 0;
+    int result = continue_chain(attempt, newest);
+    return result == 0 && is_to_look ? split_look(attempt) : result;
+}
+
 static int open_lane(struct attempt *attempt)
 {
     struct kv_store *store = attempt->store;
@@ -263,13 +273,16 @@ static int open_lane(struct attempt *attempt)
         return -1;
     store->client_id = id;
     store->has_dropped = false;
+    store->is_split = false;
     attempt->until_ms = link_clock_ms() + store->settings.timeout_ms;
-    if (load_library(attempt) != 0 || fence_open(attempt) != 0 || finding_open(attempt) != 0 ||
+    bool is_to_look = store->nodes != NULL && store->position != 0; /* before, the survey has */
+    if (load_library(attempt) != 0 || (is_to_look && split_look(attempt) != 0) ||
+        fence_open(attempt) != 0 || finding_open(attempt) != 0 ||
         look_often(attempt, &us, &newest) != 0)
         return -1;
     name_channel(store);
     if (!store->is_read_only) {
-        int result = continue_chain(attempt, newest);
+        int result = continue_whole_chain(attempt, newest);
         if (result == 0)
             chain_pass(store, us);
         return result;
@@ -303,7 +316,7 @@ int session_open(struct kv_store *store, struct kv_error *reterr)
         return 0;
     }
     session_close(store);
-    if (store->nodes != NULL && says_moving(reterr))
+    if (store->nodes != NULL && (store->is_split || says_moving(reterr)))
         moving_pass(store);
     if (store->nodes != NULL)
         nodes_try_next(store);

@@ -247,7 +247,9 @@ struct kv_store {
     struct placement placement;
     bool may_create;
     bool is_read_only;
-    bool is_missing; /* Redis has answered that there is no store, which was to exist */
+    bool is_at_master; /* what was connected last calls itself a master */
+    bool is_split;     /* some of the partition's keys were at another master than the rest */
+    bool is_missing;   /* Redis has answered that there is no store, which was to exist */
     bool has_begun;
     uint64_t origin; /* of this opening, in tokens; the same in all partitions */
     pthread_t thread;

@@ -2,6 +2,7 @@
 
 #include "nodes.h"
 #include "session.h"
+#include "split.h"
 
 #include <time.h>
 
@@ -188,6 +189,22 @@ static int look_at_all(struct kv_store *const *parts, struct survey *survey,
     return 0;
 }
 
+/* Where keys of a partition are at another master, too, its own may seem lost. */
+static int look_at_whole_slots(struct kv_store *const *parts, struct survey *survey,
+                               struct kv_error *reterr)
+{
+    int64_t until_ms = link_clock_ms() + parts[0]->settings.timeout_ms;
+    for (;;) {
+        if (look_at_all(parts, survey, reterr) != 0)
+            return -1;
+        if (split_look_at_all(parts, survey->n, reterr) == 0)
+            return 0;
+        if (link_clock_ms() > until_ms)
+            return -1;
+        pause_ms(GLANCE_MS);
+    }
+}
+
 /* ---- accepting ---- */
 
 struct adoption {
@@ -241,7 +258,7 @@ int survey_partitions(struct kv_store *const *parts, uint32_t n, struct kv_error
     bool has_accepted = false;
     int64_t until_ms = link_clock_ms() + SETTLING_MS;
     for (;;) {
-        if (look_at_all(parts, &survey, reterr) != 0)
+        if (look_at_whole_slots(parts, &survey, reterr) != 0)
             return -1;
         state = survey_judge(&survey);
         if (state != STORE_DAMAGED)

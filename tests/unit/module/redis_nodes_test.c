@@ -47,6 +47,28 @@ static void be_away(int port)
     nodes_note(store.nodes, KV_SLICE("host"), port, false);
 }
 
+static bool is_master(int port)
+{
+    struct place places[MOST_NODES];
+    size_t n = nodes_list_masters(store.nodes, places);
+    for (size_t i = 0; i < n; i++)
+        if (places[i].port == port)
+            return true;
+    return false;
+}
+
+static void a_master_is_known_also_without_slots(void **state)
+{
+    (void)state;
+    be_answered(7000, 7001);
+    assert_true(is_master(7000) && !is_master(7001));
+    be_answered(7002, 7003);
+    assert_true(is_master(7000) && is_master(7002) && !is_master(7003));
+    be_answered(7003, 7002);
+    assert_true(is_master(7003) && !is_master(7002));
+    assert_false(is_master(1));
+}
+
 /* Whether it is in the next round. */
 static bool is_tried(int port)
 {
@@ -114,6 +136,7 @@ static void new_ones_find_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_master_is_known_also_without_slots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nodes_of_an_answer_are_tried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_gone_is_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_can_be_reached_or_is_named_stays, set_up,

@@ -9,6 +9,7 @@
 
 #include "nodes.h"
 #include "session.h"
+#include "split.h"
 #include "survey.h"
 
 enum {
@@ -22,7 +23,7 @@ enum {
 static struct kv_store stores[N_PARTS];
 static struct kv_store *parts[N_PARTS];
 static struct found there[N_PARTS]; /* in Redis */
-static size_t n_visits, n_looks, n_adopted, n_refused;
+static size_t n_visits, n_looks, n_adopted, n_refused, n_split;
 static int64_t now_ms;
 
 /* ---- what survey.c needs of other files ---- */
@@ -90,6 +91,18 @@ int finding_miss(struct kv_store *store, struct kv_error *reterr)
     return kv_error_set(reterr, "there is no store");
 }
 
+/* All is there again once the slot is whole. */
+int split_look_at_all(struct kv_store *const *all, uint32_t n, struct kv_error *reterr)
+{
+    assert_ptr_equal(all, parts);
+    assert_int_equal(n, N_PARTS);
+    if (n_split == 0)
+        return 0;
+    if (--n_split == 0)
+        there[1] = there[0];
+    return kv_error_set(reterr, "a slot is split");
+}
+
 int finding_end_making(const struct attempt *attempt)
 {
     (void)attempt;
@@ -111,7 +124,7 @@ static const struct kv_store_host host = {.base = {.log = log_line}};
 static int set_up(void **state)
 {
     (void)state;
-    n_visits = n_looks = n_adopted = n_refused = 0;
+    n_visits = n_looks = n_adopted = n_refused = n_split = 0;
     for (uint32_t i = 0; i < N_PARTS; i++) {
         stores[i] = (struct kv_store){.host = &host, .part = i, .n_parts = N_PARTS};
         stores[i].settings.timeout_ms = 1000;
@@ -135,6 +148,25 @@ static void each_node_is_visited_once(void **state)
     look_at_all();
     assert_int_equal(n_visits, N_NODES);
     assert_int_equal(n_looks, N_PARTS);
+}
+
+static void what_is_missing_while_a_slot_is_split_is_not_lost(void **state)
+{
+    (void)state;
+    n_split = 3;
+    there[1] = (struct found){0};
+    look_at_all();
+    assert_int_equal(n_adopted, 0);
+}
+
+static void a_slot_that_stays_split_is_refused(void **state)
+{
+    struct kv_error error = {0};
+    (void)state;
+    n_split = SIZE_MAX;
+    parts[0]->settings.timeout_ms = 20;
+    assert_int_equal(survey_partitions(parts, N_PARTS, &error), -1);
+    assert_string_equal(error.text, "a slot is split");
 }
 
 static int read_missing(bool is_being_made)
@@ -191,6 +223,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_node_is_visited_once),
+        TEST(what_is_missing_while_a_slot_is_split_is_not_lost),
+        TEST(a_slot_that_stays_split_is_refused),
         TEST(a_reader_does_not_wait_for_a_store_that_nobody_makes),
         TEST(a_partition_that_cannot_be_looked_at_is_looked_at_again),
         TEST(all_that_is_left_is_adopted),
