@@ -16,6 +16,7 @@ enum {
     USUAL_LIMIT = 100,
     MOST = 1000, /* connections in a page */
     LONGEST_NAME = 256,
+    BYTES_OF_ONE = 512, /* of memory for a connection, seldom more */
 };
 
 enum {
@@ -44,6 +45,7 @@ struct gathering {
     uint64_t limit;
     size_t n_here; /* found on the current loop */
     bool has_more;
+    struct kv_charge charge; /* for the text, the entries, and the page */
     struct kv_buffer text;
     struct entry *entries;
     size_t n, capacity;
@@ -108,6 +110,11 @@ static bool visit(void *context, const struct kv_connection *connection)
 
 /* ---- the answer ---- */
 
+static uint64_t least_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int by_id(const void *a, const void *b)
 {
     uint64_t left = ((const struct entry *)a)->id, right = ((const struct entry *)b)->id;
@@ -116,7 +123,7 @@ static int by_id(const void *a, const void *b)
 
 static void put_page(struct kv_buffer *out, struct gathering *gathering)
 {
-    size_t n = gathering->n < gathering->limit ? gathering->n : (size_t)gathering->limit;
+    size_t n = (size_t)least_of(gathering->n, gathering->limit);
     if (gathering->n != 0)
         qsort(gathering->entries, gathering->n, sizeof(struct entry), by_id);
     kv_buffer_append(out, KV_SLICE("{\"clients\":["));
@@ -132,8 +139,24 @@ static void put_page(struct kv_buffer *out, struct gathering *gathering)
     kv_buffer_append_char(out, '}');
 }
 
+/* Counts the memory in advance: the loops that are visited cannot, as the tally is of the request's
+ * loop. Returns: false if there is not that much. */
+static bool reserve(struct gathering *gathering)
+{
+    struct kv_http_context *here = gathering->here;
+    struct kv_tally *tally = kv_keyspace_tally(here->keyspace_loop);
+    uint64_t n_open = kv_net_n_connections(here->net);
+    uint64_t most_found = least_of(n_open, here->n_loops * gathering->limit);
+    size_t bytes = BYTES_OF_ONE * (size_t)(most_found + least_of(n_open, gathering->limit));
+    if (!kv_tally_try_add(tally, bytes))
+        return false;
+    gathering->charge = (struct kv_charge){tally, bytes};
+    return true;
+}
+
 static void destroy(struct gathering *gathering)
 {
+    kv_charge_set(&gathering->charge, 0);
     kv_buffer_fini(&gathering->text);
     free(gathering->entries);
     free(gathering);
@@ -209,6 +232,12 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
     gathering->limit = USUAL_LIMIT;
     if (read_query(&query, gathering, &error) != 0) {
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 400}, "%s", error.text);
+        destroy(gathering);
+        return;
+    }
+    if (!reserve(gathering)) {
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 507},
+                           "there is no memory for the list");
         destroy(gathering);
         return;
     }

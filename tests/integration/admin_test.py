@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -125,6 +126,38 @@ def test_clients(report, server):
         connection.close()
 
 
+CROWD = 400
+LIMIT_KIB = 4096
+
+
+def peak_kib(server):
+    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
+        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1])
+
+
+def test_crowd(report):
+    def ask_at_once(server):
+        crowd = [kept(server) for _ in range(CROWD)]
+        before = peak_kib(server)
+        server.process.send_signal(signal.SIGSTOP)  # so that it finds all requests at once
+        for connection in crowd:
+            connection.request("GET", "/admin/clients?limit=1000", headers=BEARER["operator"])
+        server.process.send_signal(signal.SIGCONT)
+        statuses = {connection.getresponse().status for connection in crowd}
+        assert statuses <= {200, 507}, statuses
+        grown = peak_kib(server) - before
+        assert grown < 2 * LIMIT_KIB, f"{grown} KiB were used"
+
+    def bounded():
+        server = Server(rules() + f"threads: 2\nlimits: {{memory: {LIMIT_KIB}KiB}}\n")
+        try:
+            ask_at_once(server)
+        finally:
+            server.end()
+
+    report.check("many requests at once are bounded", bounded)
+
+
 def test_readiness(report, server):
     def verbose():
         status, answer = ask(server, "/readyz?verbose", None)
@@ -215,6 +248,7 @@ def main():
                     "sinks: [{module: file, options: {path: '%folder/changes'}}]\n")
     try:
         test_clients(report, server)
+        test_crowd(report)
         test_readiness(report, server)
         test_slow_log(report, server)
         test_slow_reader(report, server)
