@@ -22,7 +22,7 @@ def ask(port, *words):
 
 def start_redis(servers, name, *arguments):
     folder = os.path.join(servers.folder.name, name)
-    os.makedirs(folder)
+    os.makedirs(folder, exist_ok=True)
     servers.start(name, ["redis-server", "--port", str(PORTS[name]), "--dir", folder, "--save", "",
                          "--appendonly", "no", *arguments], PORTS[name], CORES)
 
