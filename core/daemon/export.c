@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "daemon/meter.h"
+#include "daemon/signals.h"
 #include "wire/line.h"
 
 enum {
@@ -325,14 +326,18 @@ static int demand_reading(const struct kv_loaded_module *store, struct kv_error 
     return 0;
 }
 
-/* If the store does not exist, the module's error begins with this text (kvserver/store.h). */
+/* A library of the store may create threads that outlive it, such as RocksDB's, and the process may
+ * go on to serve.
+ * If the store does not exist, the module's error begins with this text (kvserver/store.h). */
 static int look(struct export *export, const struct kv_option_value *options, bool *ret_is_there,
                 struct kv_error *reterr)
 {
     static const char missing[] = "there is no store at ";
+    sigset_t before = kv_signals_hold_back();
     *ret_is_there = export->ops->open_to_read(&export->host, options, &export->store, reterr) == 0;
     if (*ret_is_there)
         export->ops->close(export->store);
+    kv_signals_let_through(before);
     return *ret_is_there || strncmp(reterr->text, missing, sizeof(missing) - 1) == 0 ? 0 : -1;
 }
 

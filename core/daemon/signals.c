@@ -1,7 +1,6 @@
 #include "daemon/signals.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +20,18 @@ void kv_signals_block(void)
 {
     sigset_t set = handled();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+sigset_t kv_signals_hold_back(void)
+{
+    sigset_t set = handled(), before;
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    return before;
+}
+
+void kv_signals_let_through(sigset_t before)
+{
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 int kv_signals_await(int64_t wait_ms)

@@ -5,11 +5,17 @@
 #ifndef KV_DAEMON_SIGNALS_H
 #define KV_DAEMON_SIGNALS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Call before any thread is created. */
+/* Call before any thread is created, except while they are held back. */
 void kv_signals_block(void);
+
+/* Block the signals for a while in the calling thread, so that threads that are created meanwhile
+ * never take them. A signal that comes meanwhile takes effect afterwards. */
+sigset_t kv_signals_hold_back(void);
+void kv_signals_let_through(sigset_t before);
 
 enum {
     /* Events other than the operator's signals: */

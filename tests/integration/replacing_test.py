@@ -26,6 +26,9 @@ N_NEW = 20_000
 N_KILLS = int(os.environ.get("KV_TEST_CRASHES", "8"))
 TOKEN = "operator-token-1234567890"
 
+REVOKED = "access: {revoked: auth/revoked/, anonymous: {read: [''], write: ['']}}\n"
+SIGNALS = signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2
+
 OLD = {f"old/{i}": i for i in range(N_OLD)}
 NEW = {f"new/{i}": "x" * 50 for i in range(N_NEW)}
 OTHER = {"other/1": 1, "other/2": 2}
@@ -73,7 +76,7 @@ def start_old(more="", kind=Server, options=OPTIONS):
 
 
 def headers_of(more):
-    return {"Authorization": f"Bearer {TOKEN}"} if "access" in more else {}
+    return {"Authorization": f"Bearer {TOKEN}"} if "tokens" in more else {}
 
 
 def upload(server, backup, size=500_000):
@@ -188,6 +191,35 @@ def test_replacing(report):
     report.check("then the new one, of a new epoch, and the old one is kept", replaces)
     report.check("the next restore makes room, and happens once", again)
     server.end()
+
+
+def blocked_signals(process):
+    """Of each thread but the first, which may be waiting for signals just now: its name, and a mask."""
+    for thread in os.scandir(f"/proc/{process.pid}/task"):
+        if thread.name == str(process.pid):
+            continue
+        with open(os.path.join(thread.path, "status"), encoding="ascii") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        yield status["Name"], int(status["SigBlk"], 16)
+
+
+def test_signals(report):
+    """The old store is opened before the new one is served, and may leave threads behind."""
+    def survives(more):
+        server = start_old(more)
+        server.end_process()
+        with open(os.path.join(server.folder.name, "store.restore"), "wb") as file:
+            file.write(OTHER_BACKUP)
+        server.start()
+        handled = sum(1 << (number - 1) for number in SIGNALS)
+        expect([name for name, mask in blocked_signals(server.process) if mask & handled != handled], [])
+        for _ in range(50):
+            server.process.send_signal(signal.SIGHUP)
+        expect(state_of(server), OTHER)
+        server.end()
+
+    report.check("the server that has restored handles its signals", lambda: survives(""))
+    report.check("also those that it sends to itself", lambda: survives(REVOKED))
 
 
 def test_faults(report):
@@ -497,6 +529,7 @@ def main():
     report = Report()
     test_parts(report)
     test_replacing(report)
+    test_signals(report)
     test_faults(report)
     test_states(report)
     test_kills(report)
