@@ -19,18 +19,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/last_line.h"
 #include "base/mem.h"
 #include "daemon/line_reader.h"
 #include "daemon/meter.h"
 #include "daemon/restore.h"
 #include "daemon/streams.h"
-#include "wire/line.h"
+#include "wire/backup_line.h"
 
 enum {
     CHUNKS = 8,
     CHUNK_LINES = 1024,
     CHUNK_BYTES = 1 << 20, /* then the chunk is sent: a longer line is the last of its chunk */
-    UNDER_WAY_BYTES = 32 << 20
+    UNDER_WAY_BYTES = 32 << 20,
+    LAST_LINE_BYTES = 4096 /* ample for the last line of a backup */
 };
 
 struct chunk;
@@ -67,6 +69,7 @@ struct kv_import {
     const char *name; /* for messages */
     const struct kv_config *config;
     bool is_backup;                   /* otherwise the lines are those of an export */
+    bool is_mistaken;                 /* the lines have turned out to be those of a backup */
     struct kv_backup_touches touches; /* of the backup */
     bool is_stdin;
     int fd;
@@ -280,12 +283,15 @@ static int parse_into(struct chunk *chunk, struct kv_slice text, struct kv_error
         return parse_backup_into(chunk, text, reterr);
     if (kv_line_is_blank(text))
         return 0;
-    if (kv_line_parse(text, &import->limits, &import->scratch, &line, reterr) != 0)
+    int result = kv_line_parse(text, &import->limits, &import->scratch, &line, reterr);
+    import->is_mistaken = result == KV_LINE_OF_BACKUP;
+    if (result != 0)
         return -1;
     return add_line(chunk, &line, false, reterr);
 }
 
-/* Reads until the chunk is full, or reading ends. */
+/* Reads until the chunk is full, or reading ends. If the input is a backup, the lines before, which
+ * may lack their deadlines, are not sent. */
 static enum kv_line_status fill_chunk(struct chunk *chunk, struct kv_error *reterr)
 {
     struct kv_line_reader *reader = &chunk->import->reader;
@@ -294,8 +300,10 @@ static enum kv_line_status fill_chunk(struct chunk *chunk, struct kv_error *rete
         enum kv_line_status status = kv_line_reader_next(reader, &text, reterr);
         if (status != KV_LINE_READ)
             return status;
-        if (parse_into(chunk, text, reterr) != 0)
+        if (parse_into(chunk, text, reterr) != 0) {
+            chunk->n_items = chunk->import->is_mistaken ? 0 : chunk->n_items;
             return KV_LINE_REFUSED;
+        }
     }
     return KV_LINE_READ;
 }
@@ -330,6 +338,10 @@ static int judge(const struct kv_import *import, enum kv_line_status status,
     if (status == KV_LINE_STOPPED)
         return kv_error_set(reterr, "%s: interrupted before line %llu", import->name,
                             (unsigned long long)import->reader.number);
+    if (import->is_mistaken)
+        return kv_error_set(reterr, "%s:%llu: %.900s (--restore); %llu keys were imported before",
+                            import->name, (unsigned long long)import->reader.number, error->text,
+                            (unsigned long long)import->n_loaded);
     return kv_error_set(reterr, "%s:%llu: %.900s", import->name,
                         (unsigned long long)import->reader.number, error->text);
 }
@@ -375,8 +387,8 @@ static int open_file(const char *path, struct kv_error *reterr)
     return kv_error_set(reterr, "%s: %s", path, strerror(EISDIR));
 }
 
-struct kv_import *kv_import_open(const char *path, const struct kv_config *config,
-                                 struct kv_error *reterr)
+static struct kv_import *open_import(const char *path, const struct kv_config *config,
+                                     struct kv_error *reterr)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? open_standard_input(reterr) : open_file(path, reterr);
@@ -404,6 +416,28 @@ struct kv_import *kv_import_open(const char *path, const struct kv_config *confi
     return import;
 }
 
+/* A backup may have no line before its last one that tells it from an export. */
+static int refuse_backup(const struct kv_import *import, struct kv_error *reterr)
+{
+    char room[LAST_LINE_BYTES];
+    if (!kv_backup_line_is_last(kv_last_line_read(import->fd, room, sizeof(room))))
+        return 0;
+    return kv_error_set(reterr,
+                        "%s:1: this is a backup, which is restored, not imported (--restore); "
+                        "nothing was imported",
+                        import->name);
+}
+
+struct kv_import *kv_import_open(const char *path, const struct kv_config *config,
+                                 struct kv_error *reterr)
+{
+    struct kv_import *import = open_import(path, config, reterr);
+    if (import == NULL || refuse_backup(import, reterr) == 0)
+        return import;
+    kv_import_close(import);
+    return NULL;
+}
+
 static int prepare_restore(struct kv_import *import, struct kv_error *reterr)
 {
     if (kv_restore_demand_new_store(import->config, reterr) != 0)
@@ -416,7 +450,7 @@ static int prepare_restore(struct kv_import *import, struct kv_error *reterr)
 struct kv_import *kv_import_open_backup(const char *path, const struct kv_config *config,
                                         struct kv_error *reterr)
 {
-    struct kv_import *import = kv_import_open(path, config, reterr);
+    struct kv_import *import = open_import(path, config, reterr);
     if (import == NULL || prepare_restore(import, reterr) == 0)
         return import;
     kv_import_close(import);

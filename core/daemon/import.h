@@ -14,8 +14,9 @@
 
 struct kv_import;
 
-/* Opens the file; `-` is standard input. Opening a named pipe waits for its writer. Lent: path, and
- * config until it is closed. Owns: the caller, by kv_import_close(). Returns: NULL and *reterr. */
+/* Opens the file; `-` is standard input. Refuses a backup if it can be read twice. Opening a named
+ * pipe waits for its writer. Lent: path, and config until it is closed. Owns: the caller, by
+ * kv_import_close(). Returns: NULL and *reterr. */
 struct kv_import *kv_import_open(const char *path, const struct kv_config *config,
                                  struct kv_error *reterr);
 

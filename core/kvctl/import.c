@@ -4,16 +4,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/last_line.h"
 #include "kvctl/arguments.h"
 #include "kvctl/batch.h"
 #include "kvctl/interrupt.h"
 #include "kvctl/say.h"
+#include "wire/backup_line.h"
 #include "wire/json.h"
-#include "wire/line.h"
 
 enum {
     BATCH_LINES = 1000,
-    MOST_LINES = 1000000
+    MOST_LINES = 1000000,
+    LAST_LINE_BYTES = 4096 /* ample for the last line of a backup */
 };
 
 struct import {
@@ -21,7 +23,8 @@ struct import {
     const char *name;
     char *line; /* getline()'s */
     size_t line_size;
-    uint64_t number; /* of that line: 1, 2, … */
+    uint64_t number;  /* of that line: 1, 2, … */
+    bool is_mistaken; /* the lines have turned out to be those of a backup */
     struct kv_ctl_batch batch;
 };
 
@@ -35,6 +38,14 @@ enum {
 static const struct kv_json_field fields[N_MEMBERS] = {
     [KEY] = {.name = {"key", 3}}, [VALUE] = {.name = {"value", 5}}, [TTL] = {.name = {"ttl", 3}}};
 
+static int tell_mistake(const struct import *import, struct kv_error *reterr)
+{
+    return kv_error_set(reterr,
+                        "this is a backup, which is restored, not imported: use kvctl restore; %ju "
+                        "keys were imported before",
+                        (uintmax_t)import->batch.n_done);
+}
+
 /* Returns: 0, or -1 and *reterr. */
 static int take_line(struct import *import, struct kv_slice text, struct kv_error *reterr)
 {
@@ -44,10 +55,13 @@ static int take_line(struct import *import, struct kv_slice text, struct kv_erro
         return 0;
     if (kv_json_read_object(text, KV_JSON_MAX_DEPTH, fields, N_MEMBERS, members, &error) != 0)
         return kv_json_error_tell(&error, reterr);
+    import->is_mistaken = kv_backup_line_is_sure(text);
+    if (import->is_mistaken)
+        return tell_mistake(import, reterr);
     if (kv_json_type_of(members[KEY]) != KV_JSON_STRING)
         return kv_error_set(reterr, "\"key\" is not a string");
     if (members[VALUE].bytes == NULL)
-        return kv_error_set(reterr, "\"value\" is missing (kvctl restore reads backups)");
+        return kv_error_set(reterr, "\"value\" is missing");
     kv_ctl_batch_set(&import->batch, import->number, members[KEY], members[VALUE], members[TTL]);
     return 0;
 }
@@ -74,13 +88,15 @@ static int next_line(struct import *import)
     return -1;
 }
 
-/* Returns: the exit code; failures have been reported. Lines before a bad one are still
- * imported. */
+/* Returns: the exit code; failures have been reported. Lines before a bad one are still imported,
+ * but not those of a backup, which may lack their deadlines. */
 static int load(struct import *import)
 {
     int code = KV_CTL_DONE, result = 1;
     while (result == 1 && code == KV_CTL_DONE && !kv_ctl_is_interrupted()) {
         result = next_line(import);
+        if (import->is_mistaken)
+            break;
         if ((result != 1 || kv_ctl_batch_is_full(&import->batch)) && !kv_ctl_is_interrupted())
             code = kv_ctl_batch_send(&import->batch);
     }
@@ -99,6 +115,13 @@ static int run(struct import *import)
     return code;
 }
 
+/* A backup may have no line before its last one that tells it from an export. */
+static bool is_backup(FILE *file)
+{
+    char room[LAST_LINE_BYTES];
+    return kv_backup_line_is_last(kv_last_line_read(fileno(file), room, sizeof(room)));
+}
+
 int kv_ctl_import_run(struct kv_ctl_call *call)
 {
     const char *path = call->arguments.n_operands == 0 ? "-" : call->arguments.operands[0];
@@ -112,7 +135,11 @@ int kv_ctl_import_run(struct kv_ctl_call *call)
     if (import.file == NULL)
         return kv_ctl_fail(KV_CTL_USAGE, "%s: %s", path, strerror(errno));
     int code = KV_CTL_USAGE;
-    if (kv_ctl_batch_init(&import.batch, call, import.name, most, "imported") == 0)
+    if (is_backup(import.file))
+        kv_ctl_say("%s:1: this is a backup, which is restored, not imported: use kvctl restore; "
+                   "nothing was imported",
+                   import.name);
+    else if (kv_ctl_batch_init(&import.batch, call, import.name, most, "imported") == 0)
         code = run(&import);
     kv_ctl_batch_fini(&import.batch);
     if (!is_stdin)

@@ -141,6 +141,25 @@ int kv_backup_line_parse(struct kv_slice text, const struct kv_line_limits *limi
     return result;
 }
 
+bool kv_backup_line_is_sure(struct kv_slice text)
+{
+    struct kv_slice members[N_FIELDS] = {0};
+    struct kv_json_error error;
+    return kv_json_read_object(text, KV_JSON_MAX_DEPTH, fields, N_MEMBERS, members, &error) == 0 &&
+           (members[DEADLINE].bytes != NULL || members[DELETED].bytes != NULL ||
+            members[TOUCHED].bytes != NULL || members[BACKUP].bytes != NULL);
+}
+
+bool kv_backup_line_is_last(struct kv_slice text)
+{
+    static const struct kv_json_field lasts[] = {
+        {.name = {"key", 3}}, {.name = {"backup", 6}}, {.name = {"error", 5}}};
+    struct kv_slice members[3] = {0};
+    struct kv_json_error error;
+    return kv_json_read_object(text, KV_JSON_MAX_DEPTH, lasts, 3, members, &error) == 0 &&
+           members[0].bytes == NULL && (members[1].bytes != NULL || members[2].bytes != NULL);
+}
+
 /* ---- writing ---- */
 
 static void append_number(struct kv_buffer *out, struct kv_slice name, uint64_t number)

@@ -49,6 +49,13 @@ int kv_backup_line_parse(struct kv_slice text, const struct kv_line_limits *limi
                          struct kv_buffer *scratch, struct kv_backup_line *ret,
                          struct kv_error *reterr);
 
+/* Whether only a backup has such a line: it has one of the members that the lines of exports never
+ * have. A state without a deadline is not told from the line of an export. */
+bool kv_backup_line_is_sure(struct kv_slice text);
+
+/* Whether this is the line with which a server ends a backup, a complete or a failed one. */
+bool kv_backup_line_is_last(struct kv_slice text);
+
 /* Writing. kv_line_append_front() writes the part before the value, and kv_line_value_run() says
  * how to write the value; these functions write the rest of the line, or whole lines: */
 void kv_backup_line_append_back(struct kv_buffer *out, int64_t deadline_unix_ms, uint64_t revision);

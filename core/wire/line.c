@@ -9,7 +9,9 @@ enum {
     KEY,
     VALUE,
     TTL,
-    DEADLINE, /* only in the lines of a backup */
+    DEADLINE, /* this and the following: only in the lines of a backup */
+    DELETED,
+    TOUCHED,
     BACKUP,
     N_MEMBERS
 };
@@ -69,10 +71,19 @@ static int tell(const struct kv_json_error *error, struct kv_error *reterr)
 }
 
 static const struct kv_json_field fields[N_MEMBERS] = {
-    [KEY] = {.name = {"key", 3}},       [VALUE] = {.name = {"value", 5}},
-    [TTL] = {.name = {"ttl", 3}},       [DEADLINE] = {.name = {"deadline", 8}},
+    [KEY] = {.name = {"key", 3}},         [VALUE] = {.name = {"value", 5}},
+    [TTL] = {.name = {"ttl", 3}},         [DEADLINE] = {.name = {"deadline", 8}},
+    [DELETED] = {.name = {"deleted", 7}}, [TOUCHED] = {.name = {"touched", 7}},
     [BACKUP] = {.name = {"backup", 6}},
 };
+
+static bool is_of_backup(const struct kv_slice *members)
+{
+    for (int i = DEADLINE; i <= BACKUP; i++)
+        if (members[i].bytes != NULL)
+            return true;
+    return false;
+}
 
 int kv_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
                   struct kv_buffer *scratch, struct kv_line *ret, struct kv_error *reterr)
@@ -83,8 +94,10 @@ int kv_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
     scratch->len = 0;
     if (kv_json_read_object(text, limits->max_depth + 1, fields, N_MEMBERS, members, &error) != 0)
         return tell(&error, reterr);
-    if (members[DEADLINE].bytes != NULL || members[BACKUP].bytes != NULL)
-        return kv_error_set(reterr, "the line is one of a backup, which is restored, not imported");
+    if (is_of_backup(members)) {
+        kv_error_set(reterr, "this is a backup, which is restored, not imported");
+        return KV_LINE_OF_BACKUP;
+    }
     if (read_key(members[KEY], limits->max_key_bytes, scratch, &line, reterr) != 0 ||
         read_value(members[VALUE], limits->max_value_bytes, &line, reterr) != 0)
         return -1;

@@ -26,9 +26,14 @@ struct kv_line_limits {
     size_t max_value_bytes;
 };
 
+enum {
+    KV_LINE_OF_BACKUP = -2
+};
+
 /* Reads a line. `ttl` is read as in any write (wire/ttl.h); `revision` is ignored, as a store
  * assigns its own, and so are unknown members; if a member is repeated, the last one counts.
- * scratch: emptied first; holds the key if that has escapes. Returns: 0, or -1 and *reterr. */
+ * scratch: emptied first; holds the key if that has escapes. Returns: 0; -1 and *reterr;
+ * KV_LINE_OF_BACKUP and *reterr if it has a member that only the lines of backups have. */
 int kv_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
                   struct kv_buffer *scratch, struct kv_line *ret, struct kv_error *reterr);
 

@@ -339,9 +339,25 @@ def test_refusals(report):
             file.write(text)
         result = server.run("--import", path)
         expect(result.returncode, 1)
-        assert "restored, not imported" in result.stderr.decode(), result.stderr
+        assert f"{path}:1: this is a backup, which is restored, not imported" in result.stderr.decode(), result.stderr
+        if IS_DURABLE:
+            assert not os.path.exists(os.path.join(server.folder.name, "store"))
+
+    def imported_in_part():
+        """Without its last line it is told by a line that no export has; those before may be imported."""
+        state = b'{"key":"a","value":1,"revision":1}\n'
+        for line in b'"deleted":true', b'"touched":true', b'"value":1,"deadline":2000000000000':
+            with open(path, "wb") as file:
+                file.write(state + b'{"key":"a",' + line + b',"revision":2}\n' + state)
+            result = server.run("--import", path)
+            expect(result.returncode, 1)
+            assert f"{path}:2: this is a backup" in result.stderr.decode(), result.stderr
+            assert "; 0 keys were imported before" in result.stderr.decode(), result.stderr
+            if IS_DURABLE:
+                remove_store(server)
 
     report.check("a backup is not imported by mistake", imported)
+    report.check("nor is a part of one", imported_in_part)
     if IS_DURABLE:
         test_durable_refusals(report, server, path, text)
     server.end()

@@ -254,6 +254,33 @@ def bad_lines_are_named_and_lines_before_are_imported(ctl):
     ctl.run("import", path_of("nowhere"), code=USAGE)
 
 
+def backup_is_not_imported(ctl):
+    """It would lose TTLs, and deleted keys would come back."""
+    state = b'{"key":"b/1","value":1,"revision":1}\n'
+    last = b'{"backup":{"revision":1,"epoch":"e","lines":1,"sum":"' + b"0" * 64 + b'"}}\n'
+    path = path_of("backup")
+    for end in last, last.rstrip(), b'{"error":"gone"}\n':
+        with open(path, "wb") as file:
+            file.write(state * 2000 + end)
+        ctl.run("import", path, code=USAGE)
+        assert f"{path}:1: this is a backup" in ctl.errors and "kvctl restore; nothing was" in ctl.errors, ctl.errors
+        with open(path, "rb") as file:
+            process = ctl.start("import", stdin=file)
+            _, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == USAGE and b"standard input:1: this is a backup" in errors, errors
+    for line in b'"deleted":true', b'"touched":true', b'"value":1,"deadline":2000000000000':
+        ctl.run("import", given=state + b'{"key":"b/1",' + line + b',"revision":1}\n' + state, code=USAGE)
+        assert "standard input:2: this is a backup" in ctl.errors and "; 0 keys were" in ctl.errors, ctl.errors
+    assert ctl.run("ls", "b/") == b""
+    ctl.run("import", "--batch", "1", given=state + last, code=USAGE)
+    assert "standard input:2: this is a backup" in ctl.errors and "; 1 keys were" in ctl.errors, ctl.errors
+    looks_like_one = b'{"key":"backup","value":{"backup":{},"deleted":true,"error":1},"ttl":60000,"revision":1}\n'
+    with open(path, "wb") as file:
+        file.write(looks_like_one)
+    ctl.run("import", path)
+    assert b'"ttl":' in ctl.run("export", "backup")
+
+
 def watch_prints_every_change(ctl):
     watch = Lines(ctl.start("watch", "w", "-p", "w/", "-o", "jsonl", "-n", "6"))
     plain = ctl.start("watch", "-p", "w", "-n", "6")
@@ -759,7 +786,8 @@ def main():
     for test in (keys_and_values_are_kept_byte_for_byte, values_come_from_arguments_files_and_standard_input,
                  formats_match_the_manual, ttl_and_touch, incr_and_merge, conditions_are_refused_with_3,
                  ls_lists_pages_folders_and_counts, export_and_import_carry_everything,
-                 bad_lines_are_named_and_lines_before_are_imported, watch_prints_every_change,
+                 bad_lines_are_named_and_lines_before_are_imported, backup_is_not_imported,
+                 watch_prints_every_change,
                  signals_terminate_it, terminals_get_no_control_characters,
                  command_lines_are_checked, completions_match_the_table, contexts_keep_servers_and_tokens,
                  stats_match_the_metrics, backups_are_whole_and_restore, restores_at_the_next_start, the_manual_has_every_verb_and_option,

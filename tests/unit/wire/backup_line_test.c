@@ -122,6 +122,23 @@ static void malformed_lines_are_refused_with_a_reason(void **state)
                    "\"sum\" has not 64 characters");
 }
 
+static void lines_of_exports_are_told_from_those_of_backups(void **state)
+{
+    static const char *const of_exports[] = {
+        "{\"key\":\"backup\",\"value\":{\"backup\":{},\"deleted\":true},\"ttl\":1,\"revision\":1}",
+        "{\"key\":\"error\",\"value\":1,\"error\":1}", "", "{", "[]"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(of_exports) / sizeof(of_exports[0]); i++) {
+        assert_false(kv_backup_line_is_sure(kv_slice_of(of_exports[i])));
+        assert_false(kv_backup_line_is_last(kv_slice_of(of_exports[i])));
+    }
+    assert_true(kv_backup_line_is_sure(KV_SLICE("{\"key\":\"k\",\"value\":1,\"deadline\":1}")));
+    assert_true(kv_backup_line_is_sure(KV_SLICE("{\"key\":\"k\",\"deleted\":true}")));
+    assert_true(kv_backup_line_is_sure(KV_SLICE("{\"key\":\"k\",\"touched\":true}")));
+    assert_true(kv_backup_line_is_last(KV_SLICE("{\"backup\":{\"lines\":0}}")));
+    assert_true(kv_backup_line_is_last(KV_SLICE("{\"error\":\"too slow\"}")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +146,7 @@ int main(void)
         cmocka_unit_test_teardown(a_deletion_has_no_value, tear_down),
         cmocka_unit_test_teardown(a_touch_may_remove_the_deadline, tear_down),
         cmocka_unit_test_teardown(the_end_is_read_as_it_was_written, tear_down),
+        cmocka_unit_test(lines_of_exports_are_told_from_those_of_backups),
         cmocka_unit_test_teardown(malformed_lines_are_refused_with_a_reason, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,6 +80,7 @@ static void other_members_are_ignored(void **state)
 
 static void malformed_lines_are_refused_with_a_reason(void **state)
 {
+    const char *of_backup = "this is a backup, which is restored, not imported";
     (void)state;
     assert_refused("", "bad JSON at byte 0: the text ends where a value is expected");
     assert_refused("{\"key\":\"k\",\"value\":01}",
@@ -89,6 +90,10 @@ static void malformed_lines_are_refused_with_a_reason(void **state)
     assert_refused("{\"key\":7,\"value\":1}", "\"key\" is not a string");
     assert_refused("{\"key\":\"\\ud800\",\"value\":1}", "\"key\" has a lone surrogate");
     assert_refused("{\"key\":\"k\"}", "\"value\" is missing");
+    assert_refused("{\"key\":\"k\",\"value\":1,\"deadline\":1}", of_backup);
+    assert_refused("{\"key\":\"k\",\"deleted\":true}", of_backup);
+    assert_refused("{\"key\":\"k\",\"touched\":true}", of_backup);
+    assert_refused("{\"backup\":{}}", of_backup);
 }
 
 static void limits_are_enforced(void **state)
