@@ -2,6 +2,7 @@
 """The examples of scripts/examples/, each with its own configuration: pages in Chromium, programs in
 Node. Prints TAP. With KV_TEST_PICTURES=FOLDER, pictures of the pages are left there.
 """
+import collections
 import contextlib
 import http.client
 import json
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -212,14 +214,14 @@ def test_sensors(browser):
 
 @contextlib.contextmanager
 def serve_cluster(data):
-    """Runs the example: yields the ports of HAProxy and the two servers, and the folder with the logs."""
+    """Runs the example: yields the port of HAProxy, whose next two are those of the servers, the first port of Redis, and the folder with the logs."""
     port, redis_port = find_ports(3), find_ports(6)
     with program([f"{EXAMPLES}/cluster/run.sh"], KVSERVER_PORT=str(port), REDIS_PORT=str(redis_port), KVSERVER_DATA=data,
                  KVSERVER_PROGRAM=os.environ["KV_SERVER_PROGRAM"]) as (process, read):
         try:
             wait_for(lambda: "ready: " in read() or process.poll() is not None, "the cluster does not become ready")
             assert process.poll() is None, read()
-            yield port, port + 1, port + 2, os.path.join(data, f"at-{redis_port}")
+            yield port, redis_port, os.path.join(data, f"at-{redis_port}")
         finally:
             process.terminate()
             process.wait(PATIENCE_S)
@@ -233,7 +235,8 @@ def kill(folder, name):
 
 def test_cluster(browser):
     add = "document.getElementById('add').click()"
-    with tempfile.TemporaryDirectory(prefix="kvserver-example-") as data, serve_cluster(data) as (balancer, one, two, folder):
+    with tempfile.TemporaryDirectory(prefix="kvserver-example-") as data, serve_cluster(data) as (balancer, _, folder):
+        one, two = balancer + 1, balancer + 2
         with tabs_of(browser, one, two) as tabs:
             for n in 0, 1:
                 tabs.run(n, add)
@@ -249,6 +252,123 @@ def test_cluster(browser):
             kill(folder, "kvserver-1")
             tabs.wait(1, "Number(document.getElementById('count').textContent) > 80")
             tabs.run(0, "document.getElementById('run').click()")
+
+
+class Client:
+    """Calls a server again and again, in a thread, until it is ended. statuses: how often each was returned, or 0: the
+    connection was closed; longest_s: without a success."""
+
+    def __init__(self, port, method, path, body=None):
+        self.statuses, self.longest_s, self.is_ended = collections.Counter(), 0, threading.Event()
+        self.thread = threading.Thread(target=self.run, args=(port, method, path, body))
+        self.thread.start()
+
+    def run(self, *call):
+        last = time.monotonic()
+        while not self.is_ended.wait(0.01):
+            try:
+                status = request(*call)[0]
+            except (OSError, http.client.HTTPException):
+                status = 0
+            self.statuses[status] += 1
+            now = time.monotonic()
+            self.longest_s = max(self.longest_s, now - last)
+            if status in (200, 204):
+                last = now
+
+
+@contextlib.contextmanager
+def clients_of(port, n_keys=16):
+    """Clients that increment keys of several partitions, and others that read them."""
+    paths = [f"/storage/count/{i}" for i in range(n_keys)]
+    writers = [Client(port, "PATCH", path, {"increment": 1}) for path in paths]
+    readers = [Client(port, "GET", path) for path in paths]
+    try:
+        wait_for(lambda: all(writer.statuses[200] > 10 for writer in writers), "nothing is written")
+        yield writers, readers
+    finally:
+        for client in writers + readers:
+            client.is_ended.set()
+        for client in writers + readers:
+            client.thread.join()
+
+
+def wait_for_more(clients):
+    """Until each has had a success that began after the call."""
+    before = [client.statuses[200] for client in clients]
+    wait_for(lambda: all(client.statuses[200] > n + 1 for client, n in zip(clients, before)), "the clients do not go on")
+
+
+def statuses_of(clients):
+    return sum((client.statuses for client in clients), collections.Counter())
+
+
+def open_socket(port):
+    peer = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+    peer.sendall(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    assert b" 101 " in peer.recv(4096)
+    return peer
+
+
+def is_open(peer):
+    peer.setblocking(False)
+    try:
+        return peer.recv(4096) != b""
+    except BlockingIOError:
+        return True
+
+
+def is_down(port):
+    try:
+        return request(port, "GET", "/readyz")[0] != 200
+    except OSError:
+        return True
+
+
+def check_death_of_master(balancer, folder):
+    with clients_of(balancer) as (writers, readers), contextlib.closing(open_socket(balancer)) as peer:
+        kill(folder, "redis-2")
+        wait_for(lambda: is_down(balancer + 1) and is_down(balancer + 2), "the servers do not notice")
+        wait_for(lambda: not is_down(balancer + 1) and not is_down(balancer + 2), "no replica takes over")
+        wait_for_more(writers)
+        assert is_open(peer), "the WebSocket was closed"
+    writes, reads = statuses_of(writers), statuses_of(readers)
+    assert set(writes) <= {200, 504} and writes[504] <= len(writers), writes
+    expect(set(reads) - {200, 204}, set())
+    print(f"# a master killed: {dict(writes)}, {dict(reads)}, {max(client.longest_s for client in writers):.2f} s")
+
+
+def check_death_of_server(balancer, folder, name):
+    with clients_of(balancer) as (writers, readers):
+        kill(folder, name)
+        wait_for_more(writers)
+        wait_for_more(readers)
+    statuses, longest_s = statuses_of(writers + readers), max(client.longest_s for client in writers + readers)
+    assert set(statuses) <= {200, 204, 502, 0}, statuses
+    assert statuses[502] + statuses[0] <= len(writers + readers), statuses
+    assert longest_s < 5, longest_s
+    print(f"# {name} killed: {dict(statuses)}, {longest_s:.2f} s")
+
+
+def test_balancer():
+    with tempfile.TemporaryDirectory(prefix="kvserver-example-") as data, serve_cluster(data) as (balancer, redis_port, folder):
+        check_death_of_master(balancer, folder)
+        check_death_of_server(balancer, folder, "kvserver-1")
+        with program([f"{EXAMPLES}/cluster/run.sh", "kvserver-1"], KVSERVER_PORT=str(balancer), REDIS_PORT=str(redis_port),
+                     KVSERVER_DATA=data, KVSERVER_PROGRAM=os.environ["KV_SERVER_PROGRAM"]) as (process, read):
+            wait_for(lambda: " ready after" in read() or process.poll() is not None, "the server does not come back")
+            assert process.poll() is None, read()
+            wait_for(lambda: "Server ready/one is UP" in read_log(folder, "haproxy").rpartition("ready/one is DOWN")[2],
+                     "HAProxy does not take the server back")
+            check_death_of_server(balancer, folder, "kvserver-2")
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+def read_log(folder, name):
+    with open(os.path.join(folder, f"{name}.log"), encoding="utf-8") as file:
+        return file.read()
 
 
 def text_of(browser, port, path="/"):
@@ -408,6 +528,8 @@ def main():
         check("a chart shows what is fed", test_sensors, why_no_pages, browser)
         check("pages at two servers over a cluster show one count, and outlive a master and a server", test_cluster,
               why_no_pages or why_no_cluster(), browser)
+        check("clients of the balancer wait for a new master, and leave a dead server at once", test_balancer,
+              why_no_cluster())
         check("an address is refused beyond its rate", test_rate_limiter, why_no_node)
         check("sessions last until they are left", test_sessions, why_no_node)
         why_no_visit = why_no_pages or why_no_node

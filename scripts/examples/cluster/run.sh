@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs missing packages, builds, and runs a Redis Cluster (three masters with a replica each), two
 # KvServers on it, and HAProxy in front of them, until it is interrupted. Everything listens on loopback only.
+# `run.sh kvserver-1` (or -2), with the same variables, brings back that KvServer alone.
 #   KVSERVER_PORT=3000     the port of HAProxy; the KvServers have the next two
 #   REDIS_PORT=7001        the first of the six ports of Redis; each node has the port 10000 above its own, too
 #   KVSERVER_DATA=FOLDER   another place for the data than `data` in this folder
@@ -131,6 +132,16 @@ is_ready() { # number of the KvServer
     grep -q ' ready after' "$data/kvserver-$1.log"
 }
 
+# In place of this script, so that its number is that of the process.
+bring_back_kvserver() { # number
+    [ -e "$data/haproxy.pid" ] || {
+        say "nothing is running with its data in $data"
+        exit 1
+    }
+    echo "$$" >"$data/kvserver-$1.pid"
+    KVSERVER_PORT="$((port + $1))" exec "$program" -c "$example/kvserver.yaml"
+}
+
 start_kvserver() { # number
     KVSERVER_PORT="$((port + $1))" start "kvserver-$1" "$program" -c "$example/kvserver.yaml"
     await "kvserver-$1" is_ready "$1"
@@ -165,6 +176,18 @@ for name in redis-server redis-cli haproxy; do
     }
 done
 PATH="$PATH:/usr/sbin"
+REDIS_1="$(redis_port_of 1)"
+REDIS_2="$(redis_port_of 2)"
+REDIS_3="$(redis_port_of 3)"
+export REDIS_1 REDIS_2 REDIS_3
+case "${1:-}" in
+'') ;;
+kvserver-[12]) bring_back_kvserver "${1#kvserver-}" ;;
+*)
+    say "usage: $0 [kvserver-1 | kvserver-2]"
+    exit 2
+    ;;
+esac
 exec 8>"$data/lock"
 flock -n 8 || {
     say "it is running already, with its data in $data"
@@ -173,10 +196,6 @@ flock -n 8 || {
 trap end_all EXIT
 trap 'exit 0' INT TERM
 
-REDIS_1="$(redis_port_of 1)"
-REDIS_2="$(redis_port_of 2)"
-REDIS_3="$(redis_port_of 3)"
-export REDIS_1 REDIS_2 REDIS_3
 start_redis
 start_kvserver 1
 start_kvserver 2
