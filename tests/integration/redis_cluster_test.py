@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from chaos import at_once  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
+from redis_servers import Cluster, free_port, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, n_reconnects, put, write_often  # pylint: disable=wrong-import-position
 
 N_KEYS = 12
@@ -518,6 +518,31 @@ class Tests:
         server.end()
         stub.end()
 
+    def redis_that_is_not_there(self):
+        """While a server waits for it at its start, its log says so, once."""
+        server, port = Server(), free_port()
+        server.end_process()
+        path = server.write("early.yaml", f"listen: [{{host: 127.0.0.1, port: 0}}]\nmodules: {os.environ['KV_TEST_MODULES']}\n"
+                            f'storage: {{module: redis, redis: {{nodes: ["127.0.0.1:{port}"], timeout: 4s}}}}\n')
+        with open(os.path.join(server.folder.name, "early"), "w+", encoding="utf-8") as log, subprocess.Popen(
+                [os.environ["KV_SERVER_PROGRAM"], "-c", path], stderr=log) as process:
+            def read():
+                with open(log.name, encoding="utf-8") as file:
+                    return file.read()
+
+            def is_told():
+                has_ended = process.poll() is not None
+                is_there = "waiting for Redis: " in read()
+                assert is_there or not has_ended, read()
+                return is_there
+            wait_for(is_told, "it is not logged")
+            expect(process.poll(), None)
+            assert process.wait(PATIENCE_S) != 0, read()
+            lines = [line for line in read().splitlines() if "waiting for Redis" in line]
+            expect(len(lines), 1)
+            assert f"127.0.0.1:{port}: Connection refused" in lines[0], lines[0]
+        server.folder.cleanup()
+
     def one_that_hangs_and_is_written_to(self):
         """That writes can be sent to it is no sign of life."""
         cluster, timeout_s = self.steady, 2
@@ -611,6 +636,7 @@ def main():
     report.check("nobody hears of the writes that a deposed master still executes", tests.master_that_is_deposed)
     report.check("operators see where the partitions are, and which are away", tests.operators_see_the_partitions)
     report.check("a node that refuses everything is passed over", tests.node_that_refuses_everything)
+    report.check("a server that waits for Redis at its start says so", tests.redis_that_is_not_there)
     report.check("a master that hangs is noticed in time while it is written to",
                  tests.one_that_hangs_and_is_written_to)
     report.check("a read does not wait for writes to other partitions", tests.read_while_writes_wait)

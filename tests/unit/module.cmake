@@ -141,6 +141,7 @@ target_include_directories(test_unit_redis_look PRIVATE ${PROJECT_SOURCE_DIR}/mo
 # Its survey of the partitions.
 kv_add_test(unit_redis_survey
             SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_survey_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/placement.c
+                    ${PROJECT_SOURCE_DIR}/modules/store/redis/opening.c
                     ${PROJECT_SOURCE_DIR}/modules/store/redis/survey.c
             USES kv_abi)
 target_include_directories(test_unit_redis_survey PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

@@ -6,6 +6,7 @@
 
 #include "catching_up.h"
 #include "drift.h"
+#include "opening.h"
 #include "record.h"
 #include "report.h"
 #include "session.h"
@@ -314,6 +315,7 @@ static struct kv_store *create_part(const struct kv_store *store, struct shard *
     part->host = &shard->host;
     part->is_read_only = store->is_read_only;
     part->origin = store->origin;
+    part->opening = store->opening;
     part->settings = store->settings;
     part->settings.address.resolver = &part->resolver;
     part->settings.address.gives_up = &part->is_closing;
@@ -361,6 +363,7 @@ static int open_parts(struct kv_store *store, struct kv_error *reterr)
         while (session_open(shard->store, reterr) != 0) { /* some nodes may be down */
             if (link_clock_ms() > until_ms)
                 return -1;
+            opening_note(shard->store, reterr);
             pause_ms(GLANCE_MS);
         }
         report_connection(shard->store, true, "");

@@ -6,6 +6,7 @@
 #include "lease.h"
 #include "master.h"
 #include "nodes.h"
+#include "opening.h"
 #include "recall.h"
 #include "record.h"
 #include "report.h"
@@ -220,8 +221,10 @@ static int open_at_master(struct kv_store *store, struct kv_error *reterr)
     int64_t until_ms = link_clock_ms() + store->settings.timeout_ms;
     int result;
     while ((result = open_session(store, reterr)) != 0 && !store->is_missing &&
-           link_clock_ms() < until_ms)
+           link_clock_ms() < until_ms) {
+        opening_note(store, reterr);
         poll(NULL, 0, RETRY_MS);
+    }
     return result;
 }
 
@@ -267,6 +270,7 @@ static int open_store(const struct kv_store_host *host, const struct kv_option_v
         return kv_error_set(reterr, "no memory");
     store->host = host;
     store->is_read_only = is_read_only;
+    opening_begin(store);
     read_settings(store, options);
     if (getrandom(&store->origin, sizeof(store->origin), 0) != sizeof(store->origin)) {
         free(store);

@@ -202,6 +202,12 @@ struct report {
     _Atomic int64_t offset_ms, slack_ms; /* of the clock; slack 0: not known */
 };
 
+/* opening.h */
+struct opening {
+    int64_t since_ms;
+    bool is_logged;
+};
+
 struct cluster;
 struct master;
 struct nodes;
@@ -245,6 +251,8 @@ struct kv_store {
     int64_t looked_ms;
     char epoch[KV_EPOCH_MAX];
     struct placement placement;
+    struct opening own_opening;
+    struct opening *opening; /* one for all partitions */
     bool may_create;
     bool is_read_only;
     bool is_at_master; /* what was connected last calls itself a master */

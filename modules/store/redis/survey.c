@@ -1,6 +1,7 @@
 #include "survey.h"
 
 #include "nodes.h"
+#include "opening.h"
 #include "session.h"
 #include "split.h"
 
@@ -142,8 +143,11 @@ static int visit(struct kv_store *part, int (*act)(const struct attempt *attempt
 {
     int64_t until_ms = link_clock_ms() + part->settings.timeout_ms;
     int result;
-    while ((result = session_visit(part, act, context, reterr)) != 0 && link_clock_ms() < until_ms)
+    while ((result = session_visit(part, act, context, reterr)) != 0 &&
+           link_clock_ms() < until_ms) {
+        opening_note(part, reterr);
         pause_ms(GLANCE_MS);
+    }
     return result;
 }
 
@@ -201,6 +205,7 @@ static int look_at_whole_slots(struct kv_store *const *parts, struct survey *sur
             return 0;
         if (link_clock_ms() > until_ms)
             return -1;
+        opening_note(parts[0], reterr);
         pause_ms(GLANCE_MS);
     }
 }

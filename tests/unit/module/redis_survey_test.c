@@ -120,13 +120,15 @@ static void log_line(const struct kv_host *host, enum kv_log_level level, const 
 }
 
 static const struct kv_store_host host = {.base = {.log = log_line}};
+static struct opening opening;
 
 static int set_up(void **state)
 {
     (void)state;
     n_visits = n_looks = n_adopted = n_refused = n_split = 0;
     for (uint32_t i = 0; i < N_PARTS; i++) {
-        stores[i] = (struct kv_store){.host = &host, .part = i, .n_parts = N_PARTS};
+        stores[i] =
+            (struct kv_store){.host = &host, .part = i, .n_parts = N_PARTS, .opening = &opening};
         stores[i].settings.timeout_ms = 1000;
         stores[i].settings.accept_loss = KV_SLICE(EPOCH);
         parts[i] = &stores[i];
