@@ -258,7 +258,7 @@ def backup_is_not_imported(ctl):
     """It would lose TTLs, and deleted keys would come back."""
     state = b'{"key":"b/1","value":1,"revision":1}\n'
     last = b'{"backup":{"revision":1,"epoch":"e","lines":1,"sum":"' + b"0" * 64 + b'"}}\n'
-    path = path_of("backup")
+    path = path_of("mistaken")
     for end in last, last.rstrip(), b'{"error":"gone"}\n':
         with open(path, "wb") as file:
             file.write(state * 2000 + end)
