@@ -245,13 +245,11 @@ struct kv_meter *kv_access_meter_at(struct kv_access_loop *here, const struct kv
 }
 
 /* Returns: whether there is an excess. */
-static bool exceed(const struct kv_access_loop *here, const char *why, int64_t wait_ns,
-                   struct kv_excess *ret)
+static bool exceed(const char *why, int64_t wait_ns, struct kv_excess *ret)
 {
     if (wait_ns == 0)
         return false;
     *ret = (struct kv_excess){why, (wait_ns + KV_NS_PER_MS - 1) / KV_NS_PER_MS};
-    kv_denials_log_excess(here->denials, why);
     return true;
 }
 
@@ -270,11 +268,11 @@ bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
     int64_t wait_ns = 0;
     if (of_address != NULL && rates->by_address)
         wait_ns = kv_meter_take(of_address, what, &rates->of[what], time_ns);
-    if (exceed(here, by_address[what], wait_ns, ret))
+    if (exceed(by_address[what], wait_ns, ret))
         return false;
     if (of_token != NULL && rates->by_token)
         wait_ns = kv_meter_take(of_token, what, &rates->of[what], time_ns);
-    return !exceed(here, by_token[what], wait_ns, ret);
+    return !exceed(by_token[what], wait_ns, ret);
 }
 
 /* ---- tokens ---- */

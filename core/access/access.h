@@ -115,7 +115,8 @@ struct kv_excess {
 };
 
 /* Counts one more request or connection. of_address, of_token: NULL if that is not metered. now_ns:
- * of kv_clock_boot. Returns: whether it is within the rates; otherwise *ret. */
+ * of kv_clock_boot. Returns: whether it is within the rates; otherwise *ret, which the caller logs.
+ */
 bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
                     struct kv_meter *of_address, struct kv_meter *of_token, int64_t now_ns,
                     struct kv_excess *ret);

@@ -36,20 +36,29 @@ static void tell_omitted(uint32_t n)
 /* Names are unique only within an issuer. */
 static void append_principal(struct kv_buffer *out, const struct kv_principal *principal)
 {
-    bool is_nameless = principal->name.len == 0;
     kv_shown_append(out, principal->name, LONGEST_NAME);
-    if (is_nameless)
-        kv_buffer_append(out, !kv_principal_is_identified(principal)
-                                  ? KV_SLICE("anonymous")
-                                  : KV_SLICE("a token without `sub`"));
+    if (principal->name.len == 0)
+        kv_buffer_append(out, KV_SLICE("a token without `sub`"));
     if (principal->issuer.len != 0) {
         kv_buffer_append(out, KV_SLICE(" of "));
         kv_shown_append(out, principal->issuer, LONGEST_ISSUER);
     }
 }
 
+static void append_client(struct kv_buffer *out, const struct kv_denied *client)
+{
+    if (client->principal != NULL && kv_principal_is_identified(client->principal)) {
+        append_principal(out, client->principal);
+        return;
+    }
+    if (client->principal != NULL)
+        kv_buffer_append(out, KV_SLICE("anonymous from "));
+    kv_buffer_append(out,
+                     kv_slice_of(client->address != NULL ? client->address : "a local socket"));
+}
+
 void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
-                    const struct kv_principal *principal, const char *action, struct kv_slice key,
+                    const struct kv_denied *client, const char *action, struct kv_slice key,
                     const char *why)
 {
     struct kv_buffer line = {0};
@@ -57,7 +66,7 @@ void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
     if (!may_log(denials, cause, &n_omitted))
         return;
     tell_omitted(n_omitted);
-    append_principal(&line, principal);
+    append_client(&line, client);
     kv_buffer_printf(&line, " may not %s \"", action);
     kv_shown_append(&line, key, LONGEST_KEY);
     kv_buffer_printf(&line, "\": %s", why);
@@ -77,13 +86,18 @@ void kv_denials_log_token(struct kv_denials *denials, const char *part, const ch
            address != NULL ? ", from " : "", address != NULL ? address : "", why);
 }
 
-void kv_denials_log_excess(struct kv_denials *denials, const char *why)
+void kv_denials_log_excess(struct kv_denials *denials, const struct kv_denied *client,
+                           const char *why)
 {
+    struct kv_buffer line = {0};
     uint32_t n_omitted;
     if (!may_log(denials, KV_DENIED_TOO_OFTEN, &n_omitted))
         return;
     tell_omitted(n_omitted);
-    kv_log(KV_LOG_WARN, "access", "%s", why);
+    append_client(&line, client);
+    kv_buffer_append_char(&line, '\0');
+    kv_log(KV_LOG_WARN, "access", "%s: %s", line.bytes, why);
+    kv_buffer_fini(&line);
 }
 
 void kv_denials_collect(const struct kv_denials *denials, struct kv_metrics_text *text)

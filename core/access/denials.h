@@ -34,9 +34,16 @@ struct kv_denials {
     _Atomic uint64_t by_cause[KV_N_DENIALS];
 };
 
+/* The client that is denied something. A name tells more than an address does, so the log has the
+ * address only of a client without one. */
+struct kv_denied {
+    const struct kv_principal *principal; /* NULL: it is not identified yet */
+    const char *address;                  /* NULL: it has none */
+};
+
 /* Logs a denied command. action: "get", "list", …; key: of the command, or the prefix. */
 void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
-                    const struct kv_principal *principal, const char *action, struct kv_slice key,
+                    const struct kv_denied *client, const char *action, struct kv_slice key,
                     const char *why);
 
 /* Logs a refused token. part: the part of the program that refused it ("http", "websocket").
@@ -45,7 +52,8 @@ void kv_denials_log_token(struct kv_denials *denials, const char *part, const ch
                           const char *why);
 
 /* Logs a request or a connection beyond its rate. */
-void kv_denials_log_excess(struct kv_denials *denials, const char *why);
+void kv_denials_log_excess(struct kv_denials *denials, const struct kv_denied *client,
+                           const char *why);
 
 /* Writes its metrics. */
 void kv_denials_collect(const struct kv_denials *denials, struct kv_metrics_text *text);

@@ -191,8 +191,13 @@ static bool is_granted(const struct kv_exchange *exchange, const struct kv_wish 
             const struct kv_principal *principal = exchange->client->principal;
             enum kv_denial cause =
                 kv_principal_is_identified(principal) ? KV_DENIED_NO_RIGHT : KV_DENIED_NO_TOKEN;
-            kv_denials_log(exchange->here->access->denials, cause, principal, "subscribe to",
-                           wish->wished[i].text, kv_command_status_text(KV_FORBIDDEN));
+            struct kv_address_text address;
+            bool has_address = kv_client_address(exchange->client, &address);
+            const struct kv_denied denied = {principal, has_address ? address.text : NULL};
+            kv_denials_log(exchange->here->access->denials, cause, &denied, "subscribe to",
+                           wish->wished[i].text,
+                           cause == KV_DENIED_NO_TOKEN ? kv_command_status_text(KV_UNIDENTIFIED)
+                                                       : "the right `read` is not granted for it");
             return false;
         }
     return true;

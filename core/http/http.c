@@ -69,6 +69,15 @@ static const char haste[] = "HTTP/1.1 429 Too Many Requests\r\n"
                             "Content-Length: 54\r\n\r\n"
                             "{\"error\":\"too many new connections from this address\"}";
 
+static void log_haste(const struct kv_access_loop *access, const struct kv_address *address,
+                      const char *why)
+{
+    char text[64];
+    bool has_address = kv_address_print(address, text, sizeof(text));
+    const struct kv_denied denied = {.address = has_address ? text : NULL};
+    kv_denials_log_excess(access->denials, &denied, why);
+}
+
 /* Whether its address is within the rate of new connections. */
 static bool may_open(struct kv_http_context *here, const struct kv_connection *connection)
 {
@@ -80,6 +89,8 @@ static bool may_open(struct kv_http_context *here, const struct kv_connection *c
     bool may_open = kv_access_take(here->access, KV_METERED_CONNECTIONS, meter, NULL,
                                    kv_loop_now_ms(here->loop) * KV_NS_PER_MS, &excess);
     kv_meter_put(meter);
+    if (!may_open)
+        log_haste(here->access, &address, excess.why);
     return may_open;
 }
 

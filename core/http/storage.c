@@ -391,6 +391,7 @@ static bool refuse(struct kv_exchange *exchange, const struct kv_request *reques
         return true;
     struct kv_command *command = kv_command_create(exchange->here->keyspace_loop, kind_of(request));
     command->key = key;
+    command->order = &exchange->client->order; /* for the log */
     command->status =
         kv_admission_judge(exchange->here->access, exchange->client->principal, command);
     kv_admission_leave(command);

@@ -5,6 +5,8 @@
  */
 #include "keyspace/admission.h"
 
+#define ONLY_BY_NAME "keys that revoke tokens are written only with a grant that names their prefix"
+
 enum {
     READ = KV_RIGHT_READ,
     WRITE = KV_RIGHT_WRITE,
@@ -95,8 +97,7 @@ __attribute__((noinline)) static int refuse(const struct kv_principal *principal
     else if (is_identified)
         tell_rights(principal, command, &text);
     if (is_identified && text.len == 0)
-        kv_buffer_append(&text, KV_SLICE("keys that revoke tokens are written only with a grant "
-                                         "that names their prefix"));
+        kv_buffer_append(&text, KV_SLICE(ONLY_BY_NAME));
     if (text.len != 0)
         kv_command_refuse(command, kv_buffer_slice(&text));
     kv_buffer_fini(&text);
@@ -110,13 +111,32 @@ static enum kv_denial cause_of(int verdict)
     return verdict == KV_EXPIRED ? KV_DENIED_ENDED : KV_DENIED_NO_RIGHT;
 }
 
+/* Briefer than the client's own text, which lists the prefixes that are granted. */
+static const char *text_for_log(const struct kv_principal *principal,
+                                const struct kv_command *command, int verdict)
+{
+    if (verdict != KV_FORBIDDEN)
+        return kv_command_status_text(verdict);
+    uint32_t rights = rights_of(command);
+    bool lacks_read = !kv_grants_cover(principal->grants, rights & READ, command->key);
+    bool lacks_write = !kv_grants_cover(principal->grants, rights & WRITE, command->key);
+    if (lacks_read && lacks_write)
+        return "the rights `read` and `write` are not granted for it";
+    if (lacks_read)
+        return "the right `read` is not granted for it";
+    return lacks_write ? "the right `write` is not granted for it" : ONLY_BY_NAME;
+}
+
 __attribute__((noinline)) static int log_denial(const struct kv_access_loop *access,
                                                 const struct kv_principal *principal,
                                                 const struct kv_command *command, int verdict)
 {
+    struct kv_address_text address;
+    bool has_address = command->order != NULL && command->order->address(command, &address);
+    const struct kv_denied denied = {principal, has_address ? address.text : NULL};
     if (access != NULL)
-        kv_denials_log(access->denials, cause_of(verdict), principal, command->traits->name,
-                       command->key, kv_command_status_text(verdict));
+        kv_denials_log(access->denials, cause_of(verdict), &denied, command->traits->name,
+                       command->key, text_for_log(principal, command, verdict));
     return verdict;
 }
 

@@ -31,6 +31,7 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
     client->home = home;
     client->owner = owner;
     client->principal = &kv_principal_nobody;
+    client->order.address = kv_command_address;
     client->order.room.tally = home->tally;
     kv_subscriber_init(&client->subscriber, ops, home->store, &client->order.room, &home->counts,
                        max_subscriptions);
@@ -141,19 +142,33 @@ static bool is_metered(const struct kv_client *client)
     return client->home->access != NULL && client->home->access->is_metered;
 }
 
+/* principal: whose token has the rate; NULL: the address has it. Returns: false. */
+static bool refuse_excess(const struct kv_client *client, const struct kv_principal *principal,
+                          const struct kv_excess *excess)
+{
+    struct kv_address_text address;
+    bool has_address = kv_client_address(client, &address);
+    const struct kv_denied denied = {principal, has_address ? address.text : NULL};
+    kv_denials_log_excess(client->home->access->denials, &denied, excess->why);
+    return false;
+}
+
 bool kv_client_count_arrival(struct kv_client *client, struct kv_excess *ret)
 {
     if (!is_metered(client))
         return true;
     find_meter(client);
     return kv_access_take(client->home->access, KV_METERED_REQUESTS, client->meter, NULL,
-                          now_ns(client), ret);
+                          now_ns(client), ret) ||
+           refuse_excess(client, NULL, ret);
 }
 
 bool kv_client_count_identified(struct kv_client *client, struct kv_excess *ret)
 {
-    return !is_metered(client) || kv_access_take(client->home->access, KV_METERED_REQUESTS, NULL,
-                                                 client->principal->meter, now_ns(client), ret);
+    return !is_metered(client) ||
+           kv_access_take(client->home->access, KV_METERED_REQUESTS, NULL, client->principal->meter,
+                          now_ns(client), ret) ||
+           refuse_excess(client, client->principal, ret);
 }
 
 bool kv_client_count_message(struct kv_client *client, struct kv_excess *ret)
@@ -177,11 +192,11 @@ bool kv_client_may_join(const struct kv_client *client, const struct kv_principa
         return true;
     if (!kv_meter_has_room(principal->meter, access->rules->most_connections)) {
         *ret = (struct kv_excess){"too many connections with this token", FULL_WAIT_MS};
-        kv_denials_log_excess(access->denials, ret->why);
-        return false;
+        return refuse_excess(client, principal, ret);
     }
     return kv_access_take(access, KV_METERED_CONNECTIONS, NULL, principal->meter, now_ns(client),
-                          ret);
+                          ret) ||
+           refuse_excess(client, principal, ret);
 }
 
 /* From now on the connection counts for another token. */
@@ -444,8 +459,8 @@ static inline int judge(struct kv_client *client, struct kv_command *command)
 
 static inline void send(struct kv_client *client, struct kv_command *command)
 {
-    int verdict = judge(client, command);
     command->order = &client->order;
+    int verdict = judge(client, command);
     kv_list_append(&client->commands, &command->in_client);
     client->n_commands++;
     kv_gate_enter(&client->home->gate, command);

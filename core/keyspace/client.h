@@ -38,11 +38,6 @@
 #include "keyspace/command.h"
 #include "keyspace/subscribing.h"
 
-/* The address of a peer, as shown to hooks. */
-struct kv_address_text {
-    char text[64];
-};
-
 /* Returns: none if the connection has none. */
 typedef struct kv_address (*kv_client_address_fn)(const void *owner);
 

@@ -81,6 +81,15 @@ enum kv_command_status {
  * send commands, but must not close a client. */
 typedef void (*kv_command_finished_fn)(struct kv_command *command);
 
+/* The address of a peer, as shown to hooks and in logs. */
+struct kv_address_text {
+    char text[64];
+};
+
+/* As kv_command_address() in client.h. */
+typedef bool (*kv_command_address_fn)(const struct kv_command *command,
+                                      struct kv_address_text *ret);
+
 /* The part of a client's order (client.h) that its commands change. */
 struct kv_order {
     uint32_t n_held;         /* of the client's commands: WAITING, SUSPENDED, or `is_unsettled`; one
@@ -90,7 +99,8 @@ struct kv_order {
     struct kv_link in_dirty; /* in the loop's list of dirty orders */
     bool awaits_feed;        /* its first command waits for changes that the feed holds back */
     struct kv_link in_awaiting;
-    struct kv_room room; /* for the values of its GETs */
+    kv_command_address_fn address; /* of a command's sender */
+    struct kv_room room;           /* for the values of its GETs */
     uint64_t keys; /* kv_order_key() of all commands sent since the client last had none; all bits
                       if they include a long write, as that affects every write */
 };

@@ -1534,18 +1534,41 @@ static void a_hook_chooses_how_it_refuses(void **state)
     free(folder);
 }
 
+static void the_log_names_the_missing_right(void **state)
+{
+    static const char *const more[] = {"If-None-Match: *\r\n", "If-None-Match: *\r\n" ODD_HEADER};
+    static const char line[] =
+        "writer may not set \"a/%zu\": the right `read` is not granted for it";
+    start_own();
+    for (size_t i = 0; i < 2; i++) {
+        char path[32], text[128];
+        snprintf(path, sizeof(path), "/storage/a/%zu", i);
+        snprintf(text, sizeof(text), line, i);
+        assert_int_equal(ask(WRITER, "PUT", path, more[i], "{\"value\":1}"), 403);
+        kv_test_await_log(&server, text);
+    }
+    assert_int_equal(ask(READER, "PATCH", "/storage/b/x", "", "{\"increment\":1}"), 403);
+    kv_test_await_log(
+        &server, "reader may not update \"b/x\": the rights `read` and `write` are not granted "
+                 "for it");
+    stop_own(state);
+}
+
+#define DENIED "anonymous from 127.0.0.1 may not get \"a/x\": a token is needed for this"
+
 static void denials_are_logged_without_tokens(void **state)
 {
     start_own();
     assert_int_equal(ask(READER, "PUT", "/storage/a/x", "", "{\"value\":1}"), 403);
-    kv_test_await_log(&server, "reader may not set \"a/x\": ");
+    kv_test_await_log(&server,
+                      "reader may not set \"a/x\": the right `write` is not granted for it");
     assert_int_equal(ask("wrong-token", "GET", "/storage/a/x", "", NULL), 401);
     kv_test_await_log(&server, "http: a token was refused, from 127.0.0.1: ");
     for (int i = 0; i < 200; i++)
         assert_int_equal(ask("", "GET", "/storage/a/x", "", NULL), 401);
     char *log = kv_test_server_log(&server);
     int n = 0;
-    for (const char *at = log; (at = strstr(at, "anonymous may not")) != NULL; at++)
+    for (const char *at = log; (at = strstr(at, DENIED)) != NULL; at++)
         n++;
     assert_in_range(n, 1, 100);
     assert_null(strstr(log, "wrong-token"));
@@ -1613,6 +1636,7 @@ int main(void)
         cmocka_unit_test(prefixes_that_look_like_patterns_or_paths_cause_a_warning),
         cmocka_unit_test(hooks_receive_the_name_of_the_client),
         cmocka_unit_test(a_hook_chooses_how_it_refuses),
+        cmocka_unit_test(the_log_names_the_missing_right),
         cmocka_unit_test(denials_are_logged_without_tokens),
     };
     return cmocka_run_group_tests(tests, group_start, group_stop);

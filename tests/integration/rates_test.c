@@ -92,6 +92,7 @@ static void requests_with_a_token_are_limited(void **state)
             assert_int_equal(ask_over(&stream, headers, "GET", "/storage/a/x", NULL), 204);
         assert_int_equal(ask_over(&stream, headers, "GET", "/storage/a/x", NULL), 429);
         expect_retry("too many requests with this token");
+        kv_test_await_log(&server, "both: too many requests with this token");
         assert_int_equal(ask(headers, "PUT", "/storage/a/x", "{\"value\":1}"), 429);
         assert_int_equal(ask(headers, "GET", "/storage?prefix=a/", NULL), 429);
         assert_int_equal(ask(headers, "GET", "/events?prefix=a/", NULL), 429);
@@ -110,6 +111,7 @@ static void requests_from_an_address_are_limited(void **state)
         assert_int_equal(ask(i % 2 == 0 ? "" : EVERY, "GET", "/storage/public/x", NULL), 204);
     assert_int_equal(ask("", "GET", "/storage/public/x", NULL), 429);
     expect_retry("too many requests from this address");
+    kv_test_await_log(&server, "127.0.0.1: too many requests from this address");
     assert_int_equal(ask(EVERY, "GET", "/storage/public/x", NULL), 429);
     assert_int_equal(ask("", "GET", "/healthz", NULL), 200);
     stop();
@@ -376,6 +378,7 @@ static void new_connections_from_an_address_are_limited(void **state)
     assert_int_equal(status, 429);
     assert_in_range(n, 0, MOST);
     kv_test_expect_part(response.body.bytes, "too many new connections from this address");
+    kv_test_await_log(&server, "127.0.0.1: too many new connections from this address");
     assert_string_equal(kv_test_response_header(&response, "Retry-After"), "1");
     kv_test_server_stop_cleanly(&server);
     kv_test_response_fini(&response);
