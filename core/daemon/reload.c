@@ -17,6 +17,13 @@ struct changes {
     size_t n;
 };
 
+static const char *const applied_names[] = {"access", "origins",  "hosts",
+                                            "limits", "timeouts", "log"};
+
+enum {
+    N_APPLIED = sizeof(applied_names) / sizeof(applied_names[0])
+};
+
 /* A configuration that was piped into the server at its start is no longer available. */
 static bool is_regular_file(const char *path)
 {
@@ -38,19 +45,18 @@ static void tell_faults(const struct kv_config *config)
     kv_buffer_fini(&faults);
 }
 
-/* Whether a change is applied without a restart. */
-static bool is_applied(const char *path)
+/* Returns: an index of applied_names; N_APPLIED: the change requires a restart. */
+static size_t place_of(const char *path)
 {
-    static const char *const names[] = {"access", "origins", "hosts", "limits", "log", "timeouts"};
     if (strcmp(path, "access.revoked") == 0 || strcmp(path, "limits.memory") == 0)
-        return false;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        size_t len = strlen(names[i]);
-        if (strncmp(path, names[i], len) == 0 &&
+        return N_APPLIED;
+    for (size_t i = 0; i < N_APPLIED; i++) {
+        size_t len = strlen(applied_names[i]);
+        if (strncmp(path, applied_names[i], len) == 0 &&
             (path[len] == '\0' || strchr(".[", path[len]) != NULL))
-            return true;
+            return i;
     }
-    return false;
+    return N_APPLIED;
 }
 
 static void tell_change(void *context, const char *path, const char *before, const char *after)
@@ -59,7 +65,7 @@ static void tell_change(void *context, const char *path, const char *before, con
     struct kv_quote was = kv_quote(kv_slice_of(before == NULL ? "" : before));
     struct kv_quote is = kv_quote(kv_slice_of(after == NULL ? "" : after));
     const char *file = changes->file;
-    if (is_applied(path))
+    if (place_of(path) != N_APPLIED)
         return;
     if (++changes->n > MOST_TOLD)
         return;
@@ -104,7 +110,45 @@ static void tell_changes(const struct kv_config *running, const struct kv_config
         kv_buffer_fini(&texts[i]);
 }
 
-void kv_reload(const struct kv_config *running, kv_apply_fn apply, void *context)
+static void note_applied(void *context, const char *path, const char *before, const char *after)
+{
+    bool *has_changed = context;
+    size_t place = place_of(path);
+    (void)before;
+    (void)after;
+    if (place != N_APPLIED)
+        has_changed[place] = true;
+}
+
+/* `access` is logged by the part that applies it: it may refuse a change. */
+static void tell_names(const char *file, const bool *has_changed)
+{
+    struct kv_buffer names = {0};
+    for (size_t i = 0; i < N_APPLIED; i++)
+        if (has_changed[i] && strcmp(applied_names[i], "access") != 0)
+            kv_buffer_printf(&names, "%s`%s`", names.len == 0 ? "" : ", ", applied_names[i]);
+    if (names.len != 0)
+        kv_log(KV_LOG_INFO, "server", "%s: %.*s applied", file, (int)names.len, names.bytes);
+    kv_buffer_fini(&names);
+}
+
+static void tell_applied(const struct kv_config *running, struct kv_buffer *applied,
+                         const struct kv_config *found)
+{
+    bool has_changed[N_APPLIED] = {false};
+    struct kv_buffer now = print(found, true);
+    if (applied->len == 0)
+        *applied = print(running, true);
+    const struct kv_slice texts[] = {kv_buffer_slice(applied), kv_buffer_slice(&now)};
+    kv_difference_find(&(struct kv_printed_config){texts[0], texts[0]},
+                       &(struct kv_printed_config){texts[1], texts[1]}, note_applied, has_changed);
+    tell_names(running->path, has_changed);
+    kv_buffer_fini(applied);
+    *applied = now;
+}
+
+void kv_reload(const struct kv_config *running, struct kv_buffer *applied, kv_apply_fn apply,
+               void *context)
 {
     struct kv_config found;
     if (running->path == NULL)
@@ -119,6 +163,7 @@ void kv_reload(const struct kv_config *running, kv_apply_fn apply, void *context
         is_valid = false;
     if (is_valid) {
         apply(context, &found);
+        tell_applied(running, applied, &found);
         tell_changes(running, &found);
     } else {
         tell_faults(&found);

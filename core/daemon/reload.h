@@ -11,8 +11,10 @@
 /* Applies a configuration without faults, as far as possible. found: lent. */
 typedef void (*kv_apply_fn)(void *context, const struct kv_config *found);
 
-/* Reads the file again, applies it, and logs other changes in it; or logs its faults, and changes
- * nothing. */
-void kv_reload(const struct kv_config *running, kv_apply_fn apply, void *context);
+/* Reads the file again, applies it, and logs the changes in it; or logs its faults, and changes
+ * nothing. applied: the configuration that was applied last, printed, updated here; empty: it is
+ * `running`. */
+void kv_reload(const struct kv_config *running, struct kv_buffer *applied, kv_apply_fn apply,
+               void *context);
 
 #endif

@@ -58,6 +58,7 @@ struct kv_server {
     struct kv_jwt_watch key_watch; /* is told when keys change */
     struct kv_access *access;
     bool has_access_rules;        /* of the last reload */
+    struct kv_buffer applied;     /* of the last reload: the configuration, printed, with secrets */
     struct kv_revoking *revoking; /* NULL: no keys revoke tokens */
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;

@@ -522,7 +522,7 @@ static void reload(struct kv_server *server)
     if (server->sinks != NULL)
         kv_sinks_reopen(server->sinks);
     kv_scripts_reload(server->scripts);
-    kv_reload(server->config, apply, server);
+    kv_reload(server->config, &server->applied, apply, server);
     kv_notify("READY=1\nSTATUS=serving");
 }
 

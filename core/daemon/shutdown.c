@@ -297,6 +297,7 @@ void kv_server_take_apart(struct kv_server *server)
     free(server->loops);
     free(server->threads);
     free(server->ports);
+    kv_buffer_fini(&server->applied);
     free(server->interceptors);
     sem_destroy(&server->opened);
 }

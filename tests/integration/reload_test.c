@@ -112,8 +112,12 @@ static void origins_hosts_and_log_are_applied(void **state)
     replace("log: {level: info}\n", "log: {level: info, slow: 1s}\nhosts: [kv.example.org]\n"
                                     "origins: ['https://*.example.org', 'https://example.org']\n");
     reload();
+    kv_test_await_log(&server, FILE_NAME ": `origins`, `hosts`, `log` applied");
     kv_test_await_log(&server, FILE_NAME ": nothing has changed that needs a restart");
     await_statuses(202, 200);
+    replace("slow: 1s", "slow: 2s");
+    reload();
+    kv_test_await_log(&server, FILE_NAME ": `log` applied");
     replace("origins: ['https://*.example.org', 'https://example.org']\n", "");
     replace("hosts: [kv.example.org]\n", "");
     replace("level: info", "level: warn");
