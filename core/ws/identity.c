@@ -105,15 +105,25 @@ void kv_identity_limit_messages(struct kv_session *session)
         may_nothing && most > LONGEST_BEFORE_AUTH ? LONGEST_BEFORE_AUTH : most;
 }
 
+/* A token is announced to expire once, even if it is judged anew. No message can renew a
+ * certificate. */
+static bool needs_no_warning(const struct kv_session *session, const struct kv_principal *principal)
+{
+    bool is_same = principal->token.len != 0 &&
+                   kv_slice_equals(principal->token, principal_of(session)->token);
+    return principal->certificate.len != 0 || (is_same && session->was_warned);
+}
+
 static void identify(struct kv_session *session, struct kv_principal *principal)
 {
     const struct kv_ws_config *config = kv_session_config(session);
+    bool is_warned = needs_no_warning(session, principal);
     bool could_nothing = kv_principal_may_nothing(principal_of(session));
     if (!could_nothing || session->auth_by_ms == 0) /* a failed attempt does not extend the time */
         session->auth_by_ms = kv_loop_now_ms(session->here->loop) + config->auth_ms;
     kv_client_identify(session->client, principal);
     kv_leases_end_forbidden(&session->leases, principal);
-    session->was_warned = principal->certificate.len != 0; /* no message can renew it */
+    session->was_warned = is_warned;
     kv_identity_limit_messages(session);
     plan(session);
 }

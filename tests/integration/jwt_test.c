@@ -517,6 +517,31 @@ static void a_token_that_expires_ends_the_connections(void **state)
     kv_test_stream_put(&events, kv_buffer_slice(&request));
     kv_test_stream_flush(&events);
     kv_test_ws_expect_closed(&ws, 3000);
+/* Also if the rules, and with them all principals, are replaced meanwhile. */
+static void the_expiry_of_a_token_is_announced_once(void **state)
+{
+    const struct {
+        int left_s, at_least, at_most;
+    } cases[] = {{40, 1, 40}, {-10, 0, 0}};
+    (void)state;
+    for (size_t i = 0; i < N(cases); i++) {
+        struct kv_test_ws ws;
+        start_with_secret();
+        char *token = make_secret_token("", cases[i].left_s);
+        open_with_token(&ws, token);
+        assert_in_range(expect_expiring(&ws), cases[i].at_least, cases[i].at_most);
+        kill(server.program.pid, SIGHUP);
+        kv_test_await_log(&server, "nothing has changed that needs a restart");
+        for (int n = 0; n < 3; n++) { /* the loop replaces its principals in a turn of its own */
+            kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"user/ann/y\"}}");
+            kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"user/ann/y\"}}");
+        }
+        free(token);
+        kv_test_ws_close(&ws);
+        kv_test_server_stop_cleanly(&server);
+    }
+}
+
     kv_test_stream_await_end(&events);
     struct kv_slice sent = kv_test_stream_unread(&events);
     assert_non_null(memmem(sent.bytes, sent.len, "event: unauthorized\n", 20));
@@ -598,3 +623,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
+        cmocka_unit_test(the_expiry_of_a_token_is_announced_once),
