@@ -28,7 +28,8 @@ struct kv_identity {
 struct kv_authenticator {
     /* token: as sent, neither empty nor longer than KV_LONGEST_TOKEN. now_s: since 1970. *ret: with
      * KV_TOKEN_VALID; the caller releases it (kv_identity_fini). *reterr: a sentence for the log
-     * and the client, without any part of the token.
+     * and the client, without any part of the token; unchanged if it is not the kind of token that
+     * is verified here.
      * Threads: any, several at once. It must not block. */
     enum kv_verdict_on_token (*verify)(struct kv_authenticator *self, struct kv_slice token,
                                        int64_t now_s, struct kv_identity *ret,

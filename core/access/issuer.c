@@ -174,12 +174,23 @@ static enum kv_verdict_on_token judge(const struct issuer *issuer, const struct 
     return KV_TOKEN_VALID;
 }
 
+/* Other text is most likely a static token that is wrong, or was removed. */
+static bool is_like_jwt(struct kv_slice text)
+{
+    size_t n_dots = 0;
+    for (size_t i = 0; i < text.len; i++)
+        n_dots += text.bytes[i] == '.';
+    return n_dots == 2;
+}
+
 static enum kv_verdict_on_token issuer_verify(struct kv_authenticator *self, struct kv_slice text,
                                               int64_t now_s, struct kv_identity *ret,
                                               struct kv_error *reterr)
 {
     const struct issuer *issuer = KV_CONTAINER(self, struct issuer, base);
     struct kv_jwt_token *token;
+    if (!is_like_jwt(text))
+        return KV_TOKEN_UNRELATED;
     enum kv_jwt_verdict verdict = kv_jwt_token_read(text, &token);
     if (verdict != KV_JWT_GOOD) {
         refuse(reterr, kv_jwt_verdict_text(verdict));

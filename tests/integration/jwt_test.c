@@ -256,6 +256,29 @@ static void minting_needs_a_secret_and_claims(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+static void text_of_another_form_is_an_unknown_token(void **state)
+{
+    static const struct {
+        const char *token, *why;
+    } cases[] = {
+        {"a-static-token-1234567890", "the token is not known here"},
+        {"a.static-token", "the token is not known here"},
+        {"a.static.token", "the token cannot be read"},
+    };
+    (void)state;
+    put_keys(&first, 1);
+    start_with_file();
+    for (size_t i = 0; i < N(cases); i++) {
+        struct kv_test_response response = {0};
+        assert_int_equal(ask_with(cases[i].token, "GET", "/storage/user/ann/x", NULL, &response),
+                         401);
+        kv_buffer_append_char(&response.body, '\0');
+        kv_test_expect_part(response.body.bytes, cases[i].why);
+        kv_test_response_fini(&response);
+    }
+    kv_test_server_stop_cleanly(&server);
+}
+
 static void the_log_names_the_issuer_and_no_control_characters(void **state)
 {
     (void)state;
@@ -624,3 +647,4 @@ int main(void)
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
         cmocka_unit_test(the_expiry_of_a_token_is_announced_once),
+        cmocka_unit_test(text_of_another_form_is_an_unknown_token),
