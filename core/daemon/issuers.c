@@ -133,10 +133,18 @@ static void check_secret(struct kv_config *config, size_t i)
     kv_jwt_key_set_unref(set);
 }
 
+/* Whether its text has a fault, such as a variable that is not set: then it counts as not given. */
+static bool is_faulty(const struct kv_config *config, size_t i, const char *path)
+{
+    return kv_conf_node_is_faulty(kv_conf_node_at(entry_node(config, i), path));
+}
+
 static void check_keys(struct kv_config *config, size_t i)
 {
     const struct kv_option_value *issuer = issuer_of(config, i);
     bool has_keys = is_given(issuer, JWT_KEYS), has_secret = is_given(issuer, JWT_SECRET);
+    if (is_faulty(config, i, "keys") || is_faulty(config, i, "secret"))
+        return;
     if (has_keys == has_secret)
         fault(config, i, has_keys ? "secret" : "keys",
               has_keys ? "either `keys` or `secret` is expected, not both"

@@ -517,29 +517,6 @@ static void a_token_that_expires_soon_is_renewed_on_the_connection(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-/* It has expired, but for the leeway. */
-static void a_token_that_expires_ends_the_connections(void **state)
-{
-    struct kv_test_ws ws;
-    struct kv_test_stream events, held;
-    struct kv_test_response response = {0};
-    struct kv_buffer request = {0};
-    char headers[2048];
-    (void)state;
-    start_with_secret();
-    char *token = make_secret_token("", -27);
-    snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n", token);
-    open_with_token(&ws, token);
-    assert_int_equal(expect_expiring(&ws), 0);
-    kv_test_stream_open(&held, server.port);
-    assert_int_equal(
-        kv_test_http_ask(&held, "GET", "/storage/user/ann/x", headers, NULL, &response), 204);
-    kv_test_stream_open(&events, server.port);
-    kv_test_http_write(&request, "GET", KV_SLICE("/events?prefix=user/ann/"), headers,
-                       (struct kv_slice){0});
-    kv_test_stream_put(&events, kv_buffer_slice(&request));
-    kv_test_stream_flush(&events);
-    kv_test_ws_expect_closed(&ws, 3000);
 /* Also if the rules, and with them all principals, are replaced meanwhile. */
 static void the_expiry_of_a_token_is_announced_once(void **state)
 {
@@ -565,6 +542,29 @@ static void the_expiry_of_a_token_is_announced_once(void **state)
     }
 }
 
+/* It has expired, but for the leeway. */
+static void a_token_that_expires_ends_the_connections(void **state)
+{
+    struct kv_test_ws ws;
+    struct kv_test_stream events, held;
+    struct kv_test_response response = {0};
+    struct kv_buffer request = {0};
+    char headers[2048];
+    (void)state;
+    start_with_secret();
+    char *token = make_secret_token("", -27);
+    snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n", token);
+    open_with_token(&ws, token);
+    assert_int_equal(expect_expiring(&ws), 0);
+    kv_test_stream_open(&held, server.port);
+    assert_int_equal(
+        kv_test_http_ask(&held, "GET", "/storage/user/ann/x", headers, NULL, &response), 204);
+    kv_test_stream_open(&events, server.port);
+    kv_test_http_write(&request, "GET", KV_SLICE("/events?prefix=user/ann/"), headers,
+                       (struct kv_slice){0});
+    kv_test_stream_put(&events, kv_buffer_slice(&request));
+    kv_test_stream_flush(&events);
+    kv_test_ws_expect_closed(&ws, 3000);
     kv_test_stream_await_end(&events);
     struct kv_slice sent = kv_test_stream_unread(&events);
     assert_non_null(memmem(sent.bytes, sent.len, "event: unauthorized\n", 20));
@@ -583,6 +583,23 @@ static void the_expiry_of_a_token_is_announced_once(void **state)
 
 #define JWT(rest) "access:\n  jwt:\n    - issuer: " ISSUER "\n" rest
 #define HS256     "      secret: " SECRET "\n"
+
+static void a_missing_variable_is_the_only_fault_of_a_secret(void **state)
+{
+    static const char *const yaml[] = {JWT("      secret: ${KV_UNSET}\n"),
+                                       JWT("      keys: ${KV_UNSET}\n")};
+    (void)state;
+    for (size_t i = 0; i < N(yaml); i++) {
+        struct kv_test_outcome outcome;
+        char *text = kv_test_with_modules(yaml[i]);
+        kv_test_program_run_with_file("--check-config", text, &outcome);
+        assert_int_not_equal(outcome.exit_code, 0);
+        kv_test_expect_part(outcome.err, "KV_UNSET");
+        assert_null(strstr(outcome.err, "access.jwt[0].keys: `keys`"));
+        kv_test_outcome_fini(&outcome);
+        free(text);
+    }
+}
 
 static void configuration_faults_are_reported_with_their_place(void **state)
 {
@@ -633,6 +650,7 @@ int main(void)
         cmocka_unit_test(a_claim_grants_at_most_the_configured_prefixes),
         cmocka_unit_test(a_minted_token_is_accepted),
         cmocka_unit_test(minting_needs_a_secret_and_claims),
+        cmocka_unit_test(text_of_another_form_is_an_unknown_token),
         cmocka_unit_test(the_log_names_the_issuer_and_no_control_characters),
         cmocka_unit_test(a_rotation_of_the_file_needs_no_restart),
         cmocka_unit_test(a_broken_file_changes_nothing_and_is_logged),
@@ -641,10 +659,10 @@ int main(void)
         cmocka_unit_test(a_url_whose_certificate_is_not_trusted_is_refused),
         cmocka_unit_test(a_redirect_to_plain_http_is_refused),
         cmocka_unit_test(a_token_that_expires_soon_is_renewed_on_the_connection),
+        cmocka_unit_test(the_expiry_of_a_token_is_announced_once),
         cmocka_unit_test(a_token_that_expires_ends_the_connections),
+        cmocka_unit_test(a_missing_variable_is_the_only_fault_of_a_secret),
         cmocka_unit_test(configuration_faults_are_reported_with_their_place),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
-        cmocka_unit_test(the_expiry_of_a_token_is_announced_once),
-        cmocka_unit_test(text_of_another_form_is_an_unknown_token),
