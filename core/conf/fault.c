@@ -96,14 +96,26 @@ bool kv_conf_has_fault(const struct kv_conf *conf, const struct kv_conf_node *no
     return false;
 }
 
+static void append_place(const struct kv_conf *conf, struct kv_conf_mark mark,
+                         struct kv_buffer *out)
+{
+    kv_buffer_append(out, kv_slice_of(conf->name));
+    if (mark.line != 0)
+        kv_buffer_printf(out, ":%zu:%zu", mark.line, mark.column);
+}
+
+void kv_conf_append_place(const struct kv_conf *conf, const struct kv_conf_node *node,
+                          struct kv_buffer *out)
+{
+    append_place(conf, node == NULL ? nowhere : node->mark, out);
+}
+
 static void append_fault(const struct kv_conf *conf, const struct kv_conf_fault *fault,
                          const char *prefix, struct kv_buffer *out)
 {
-    if (fault->mark.line == 0)
-        kv_buffer_printf(out, "%s%s: %s\n", prefix, conf->name, fault->text);
-    else
-        kv_buffer_printf(out, "%s%s:%zu:%zu: %s\n", prefix, conf->name, fault->mark.line,
-                         fault->mark.column, fault->text);
+    kv_buffer_append(out, kv_slice_of(prefix));
+    append_place(conf, fault->mark, out);
+    kv_buffer_printf(out, ": %s\n", fault->text);
 }
 
 void kv_conf_append_faults(const struct kv_conf *conf, const char *prefix, struct kv_buffer *out)

@@ -28,6 +28,10 @@ bool kv_conf_has_fault(const struct kv_conf *conf, const struct kv_conf_node *no
 /* Appends the faults in the order of the file, each as a line `<prefix>file:line:column: what`. */
 void kv_conf_append_faults(const struct kv_conf *conf, const char *prefix, struct kv_buffer *out);
 
+/* Writes the place of a node (NULL: the whole file) as `file:line:column`. */
+void kv_conf_append_place(const struct kv_conf *conf, const struct kv_conf_node *node,
+                          struct kv_buffer *out);
+
 /* Notes a fault at a mark (all zero: of the whole file). Returns: -1. */
 int kv_conf_fault_mark(struct kv_conf *conf, struct kv_conf_mark mark, const char *format, ...)
     KV_PRINTF(3, 4);

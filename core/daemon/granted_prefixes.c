@@ -129,12 +129,15 @@ static void warn(const struct granted *granted, void *user)
 {
     const struct telling *telling = user;
     const char *doubt = doubt_of(granted->text);
-    struct kv_error text;
+    struct kv_buffer text = {0};
     if (doubt == NULL)
         return;
-    kv_error_set(&text, "%s: \"%.*s\": %s", granted->path, (int)granted->text.len,
-                 granted->text.bytes, doubt);
-    telling->tell(telling->user, text.text);
+    kv_conf_append_place(granted->config->conf, granted->at, &text);
+    kv_buffer_printf(&text, ": %s: \"%.*s\": %s", granted->path, (int)granted->text.len,
+                     granted->text.bytes, doubt);
+    kv_buffer_append_char(&text, '\0');
+    telling->tell(telling->user, text.bytes);
+    kv_buffer_fini(&text);
 }
 
 void kv_granted_prefixes_warn(const struct kv_config *config,

@@ -1466,7 +1466,7 @@ static void prefixes_that_look_like_patterns_or_paths_cause_a_warning(void **sta
     static const struct {
         const char *prefix, *message;
     } cases[] = {
-        {"*", "warning: access.anonymous.read[0]: \"*\": a prefix is no pattern"},
+        {"*", ":1:29: access.anonymous.read[0]: \"*\": a prefix is no pattern"},
         {"public/*", "\"public/*\": a prefix is no pattern"},
         {"/storage/public/", "without the /storage/"},
         {"https://a.example/", "not of URLs"},
