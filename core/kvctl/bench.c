@@ -370,10 +370,19 @@ static void put(const struct bench *bench)
                     (uintmax_t)bench->n_failed, rate, p50, p90, p99, (uintmax_t)spread->most);
 }
 
+/* Asks for nothing, so that a server that cannot be reached is not measured. */
+static int reach(const struct bench *bench)
+{
+    struct kv_ctl_answer answer = {0};
+    int code = kv_ctl_ask_batch(bench->call, KV_SLICE("[]"), "bench", &answer);
+    kv_ctl_answer_fini(&answer);
+    return code;
+}
+
 static int run(struct bench *bench)
 {
     kv_ctl_interrupt_catch();
-    int code = bench->kind == GET ? for_all_keys(bench, append_set) : KV_CTL_DONE;
+    int code = bench->kind == GET ? for_all_keys(bench, append_set) : reach(bench);
     if (code == KV_CTL_DONE)
         code = run_lanes(bench);
     if (code != KV_CTL_DONE)

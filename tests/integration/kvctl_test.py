@@ -776,7 +776,9 @@ def bench_measures(ctl):
     assert process.returncode == -signal.SIGINT and b"requests/s" in out
     ctl.run("bench", "get", "--connections", "0", code=USAGE)
     ctl.run("bench", "put", code=USAGE)
-    Ctl("http://127.0.0.1:1").run("bench", "get", code=NO_SERVER)
+    for kind in "get", "set", "watch":
+        out = Ctl("http://127.0.0.1:1").run("bench", kind, "--duration", "100ms", code=NO_SERVER)
+        assert out == b"", out
 
 
 def main():
