@@ -100,9 +100,9 @@ static int read_all(struct reading *reading, const char *name, struct kv_error *
     }
     if (reading->has_end)
         return 0;
-    kv_error_set(reterr,
-                 "%s: the backup is incomplete: its last line is missing. Nothing was changed",
-                 name);
+    kv_error_set(reterr, "%s is %s. Nothing was changed", name,
+                 reading->reader.number == 1 ? "empty: there is nothing to restore"
+                                             : "incomplete: its last line is missing");
     return KV_RESTORE_BAD;
 }
 

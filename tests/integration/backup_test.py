@@ -332,7 +332,7 @@ def test_refusals(report):
     refused("one that lacks a line is refused", b"".join(lines[1:]), "should have 20")
     refused("one with another byte is refused", text.replace(b'"value":7', b'"value":8'), "damaged")
     refused("one with more after it is refused", text + lines[0], "after the last line")
-    refused("an empty one is refused", b"", "incomplete")
+    refused("an empty one is refused", b"", "is empty: there is nothing to restore")
 
     def imported():
         with open(path, "wb") as file:

@@ -145,6 +145,13 @@ def test_parts(report):
             status, body = finish(server)
             expect(status, 400)
             assert "the backup" in body["error"], body
+        upload(server, BACKUP[:BACKUP.rindex(b"\n", 0, -1) + 1])
+        expect(finish(server),
+               (400, {"error": "the backup is incomplete: its last line is missing. Nothing was changed"}))
+        expect(server.request("PUT", PATH + "?offset=0", b"")[0], 200)
+        status, body = finish(server)
+        expect(status, 400)
+        assert "the backup is empty" in body["error"], body
         restart(server)
         expect(state_of(server), OLD)
 
