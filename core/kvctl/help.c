@@ -8,7 +8,7 @@ static const char environment[] =
     "KVSERVER_CACERT. Contexts are kept in ~/.config/kvctl.\n"
     "\n"
     "Exit codes: 0 done, 1 no value, 2 a wrong command line or file, 3 refused by the server,\n"
-    "4 no server that serves\n";
+    "4 the server cannot be reached, or is not ready\n";
 
 enum {
     NAME_WIDTH = 26

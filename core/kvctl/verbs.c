@@ -149,7 +149,9 @@ const struct kv_ctl_verb kv_ctl_verbs[] = {
     {.name = "stats",
      .operands = "",
      .summary = "print figures of the server",
-     .help = "Those of GET /metrics, but what is 0; -o raw prints all as Prometheus reads them.\n",
+     .help = "Those of GET /metrics that are not 0, without the prefix kvserver_ of their names; "
+             "-o raw\n"
+             "prints all as Prometheus reads them.\n",
      .run = kv_ctl_stats_run},
     {.name = "clients",
      .operands = "",
