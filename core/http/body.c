@@ -7,9 +7,10 @@
 #include "wire/quote.h"
 #include "wire/ttl.h"
 
-#define SHAPE "the body is {\"value\": \xe2\x80\xa6, \"ttl\"?: \xe2\x80\xa6}"
+#define SHAPE "the body must be {\"value\": \xe2\x80\xa6, \"ttl\"?: \xe2\x80\xa6}"
 #define PATCH_SHAPE                                                                                \
-    "the body is {\"ttl\": \xe2\x80\xa6} or {\"increment\": \xe2\x80\xa6, \"ttl\"?: \xe2\x80\xa6}"
+    "the body must be {\"ttl\": \xe2\x80\xa6} or {\"increment\": \xe2\x80\xa6, \"ttl\"?: "         \
+    "\xe2\x80\xa6}"
 #define PATCH_HINT                                                                                 \
     "; to merge it into the value, send it as Content-Type: application/merge-patch+json"
 
@@ -70,7 +71,7 @@ static int read_increment(struct kv_slice value, struct kv_http_body *body, stru
     if (!body->increments || kv_integer_read(value, &body->by))
         return 0;
     return kv_error_set(reterr,
-                        "\"increment\" is not an integer of at most 2^63-1 in magnitude: %s",
+                        "\"increment\" must be an integer between -2^63+1 and 2^63-1, not %s",
                         kv_quote(value).text);
 }
 

@@ -176,8 +176,8 @@ static int take_text(struct kv_jwt_source *source, struct kv_buffer *text, struc
         source->text = *text;
         *text = before;
         log_notes(source, &notes);
-        kv_log(KV_LOG_INFO, "access", "%.*s: %zu keys are valid now", MOST_URL_SHOWN, source->keys,
-               set->n);
+        kv_log(KV_LOG_INFO, "access", "%.*s: %zu key%s valid now", MOST_URL_SHOWN, source->keys,
+               set->n, set->n == 1 ? " is" : "s are");
         if (swap(source, set))
             source->sources->watch->changed(source->sources->watch);
     }

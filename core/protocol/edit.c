@@ -14,9 +14,9 @@ static int add(struct kv_command *command, const struct kv_item *old, struct kv_
     int64_t integer = 0, sum;
     if (old->revision != 0 && !kv_integer_read(old->value, &integer))
         return refuse(command, KV_INAPPLICABLE,
-                      "the value is not an integer of at most 2^63-1 in magnitude");
+                      "the value must be an integer between -2^63+1 and 2^63-1");
     if (!kv_integer_add(integer, command->update->number, &sum))
-        return refuse(command, KV_INAPPLICABLE, "the sum is above 2^63-1 in magnitude");
+        return refuse(command, KV_INAPPLICABLE, "the sum must be between -2^63+1 and 2^63-1");
     if (kv_buffer_try_reserve(out, KV_INTEGER_ROOM) == NULL)
         return KV_FULL;
     out->len += kv_integer_write(out->bytes + out->len, sum);

@@ -13,7 +13,7 @@
 #include "wire/quote.h"
 #include "wire/ttl.h"
 
-#define SHAPE "the message is {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}"
+#define SHAPE "the message must be {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}"
 
 /* Indexes into the table of members, and their values. */
 enum {
@@ -234,7 +234,7 @@ static int read_increment(const struct kv_slice *values, struct kv_message *mess
     message->by = 1;
     if (by.bytes != NULL && !kv_integer_read(by, &message->by))
         return kv_error_set(reterr,
-                            "payload: \"by\" is not an integer of at most 2^63-1 in magnitude: %s",
+                            "payload: \"by\" must be an integer between -2^63+1 and 2^63-1, not %s",
                             kv_quote(by).text);
     return read_ttl(values, message, reterr);
 }

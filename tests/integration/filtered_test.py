@@ -174,7 +174,7 @@ def serve(keys, store, options, is_durable):
 def use(server, keys, is_durable):
     token = {"Authorization": "Bearer every-token-1234567890"}
     assert is_filtered(server.process)
-    wait_for(lambda: "1 keys are valid now" in server.read_log(), "the key set is not fetched")
+    wait_for(lambda: "1 key is valid now" in server.read_log(), "the key set is not fetched")
     expect(server.request("PUT", "/storage/a", '{"value":1}')[0], 202)
     expect(server.request("PUT", "/storage/long", json.dumps({"value": "x" * 300000}))[0], 202)
     expect(server.request("PUT", "/storage/short", '{"value":1,"ttl":"100ms"}')[0], 202)

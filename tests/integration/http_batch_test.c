@@ -102,10 +102,10 @@ static void a_failed_message_does_not_affect_the_others(void **state)
         "{\"type\":\"get\",\"payload\":{\"key\":\"b\\/there\"}}]",
         200,
         "[{\"type\":\"error\",\"id\":1,\"payload\":\"the condition does not hold\",\"status\":412},"
-        "{\"type\":\"error\",\"payload\":\"the message is {\\\"type\\\": \xe2\x80\xa6, "
+        "{\"type\":\"error\",\"payload\":\"the message must be {\\\"type\\\": \xe2\x80\xa6, "
         "\\\"payload\\\": \xe2\x80\xa6}, not a number\"},"
         "{\"type\":\"error\",\"id\":2,\"payload\":\"unknown type \\\"nothing\\\"\",\"status\":400},"
-        "{\"type\":\"error\",\"payload\":\"the message is {\\\"type\\\": \xe2\x80\xa6, "
+        "{\"type\":\"error\",\"payload\":\"the message must be {\\\"type\\\": \xe2\x80\xa6, "
         "\\\"payload\\\": \xe2\x80\xa6}, not an array\"},"
         "{\"type\":\"value\",\"payload\":{\"key\":\"b/there\",\"value\":1}}]");
 }

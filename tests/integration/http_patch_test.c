@@ -120,14 +120,13 @@ static void increment_of_a_non_integer_is_refused(void **state)
         if (i == 2 || i == 6)
             continue; /* no JSON */
         kv_test_store(kv_test_port(state), "text", values[i]);
-        expect_patched(
-            "text", NULL, "{\"increment\":1}", 409,
-            "{\"error\":\"the value is not an integer of at most 2^63-1 in magnitude\"}");
+        expect_patched("text", NULL, "{\"increment\":1}", 409,
+                       "{\"error\":\"the value must be an integer between -2^63+1 and 2^63-1\"}");
         kv_test_expect_value(kv_test_port(state), "text", values[i]);
     }
     kv_test_store(kv_test_port(state), "full", "9223372036854775807");
     expect_patched("full", NULL, "{\"increment\":1}", 409,
-                   "{\"error\":\"the sum is above 2^63-1 in magnitude\"}");
+                   "{\"error\":\"the sum must be between -2^63+1 and 2^63-1\"}");
     expect_patched("full", NULL, "{\"increment\":-1}", 200, "{\"value\":9223372036854775806}");
 }
 
@@ -245,17 +244,18 @@ static void a_bad_body_is_refused_and_changes_nothing(void **state)
     kv_test_expect_value(kv_test_port(state), "bad", "1");
     expect_patched(
         "bad", NULL, "{\"increment\":1e3}", 400,
-        "{\"error\":\"\\\"increment\\\" is not an integer of at most 2^63-1 in magnitude: "
+        "{\"error\":\"\\\"increment\\\" must be an integer between -2^63+1 and 2^63-1, not "
         "1e3\"}");
     expect_patched(
         "bad", NULL, "{}", 400,
-        "{\"error\":\"the body is {\\\"ttl\\\": \xe2\x80\xa6} or {\\\"increment\\\": "
+        "{\"error\":\"the body must be {\\\"ttl\\\": \xe2\x80\xa6} or {\\\"increment\\\": "
         "\xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}; to merge it into the value, send it as "
         "Content-Type: application/merge-patch+json\"}");
-    expect_patched("bad", NULL, "[1]", 400,
-                   "{\"error\":\"the body is {\\\"ttl\\\": \xe2\x80\xa6} or {\\\"increment\\\": "
-                   "\xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}, not an array; to merge it into the "
-                   "value, send it as Content-Type: application/merge-patch+json\"}");
+    expect_patched(
+        "bad", NULL, "[1]", 400,
+        "{\"error\":\"the body must be {\\\"ttl\\\": \xe2\x80\xa6} or {\\\"increment\\\": "
+        "\xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}, not an array; to merge it into the "
+        "value, send it as Content-Type: application/merge-patch+json\"}");
 }
 
 static void pages_may_patch_where_they_may_write(void **state)

@@ -174,7 +174,7 @@ static void invalid_body_is_400_and_changes_nothing(void **state)
 
 static void body_of_another_type_is_refused_with_both_types(void **state)
 {
-#define SHAPE "the body is {\\\"value\\\": \xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}"
+#define SHAPE "the body must be {\\\"value\\\": \xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}"
     static const struct {
         const char *body, *error;
     } cases[] = {

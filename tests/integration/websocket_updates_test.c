@@ -65,9 +65,9 @@ static void an_increment_of_another_value_is_an_error(void **state)
 {
     kv_test_store(kv_test_port(state), "s", "\"text\"");
     kv_test_ws_send_text(&ws, "{\"type\":\"increment\",\"id\":1,\"payload\":{\"key\":\"s\"}}");
-    kv_test_ws_expect(
-        &ws, "{\"type\":\"error\",\"id\":1,\"payload\":\"the value is not an integer of at "
-             "most 2^63-1 in magnitude\",\"status\":409}");
+    kv_test_ws_expect(&ws,
+                      "{\"type\":\"error\",\"id\":1,\"payload\":\"the value must be an integer "
+                      "between -2^63+1 and 2^63-1\",\"status\":409}");
     kv_test_expect_value(kv_test_port(state), "s", "\"text\"");
 }
 

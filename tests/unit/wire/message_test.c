@@ -182,10 +182,11 @@ static void a_text_that_is_not_an_object_is_refused(void **state)
 {
     (void)state;
     assert_refused(
-        "[]", "the message is {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}, not an array");
+        "[]",
+        "the message must be {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}, not an array");
     assert_refused(
         " \"get\"",
-        "the message is {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}, not a string");
+        "the message must be {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}, not a string");
     assert_refused("", "bad JSON at byte 0: the text ends where a value is expected");
     assert_refused("{\"type\":\"get\" \"payload\"", "bad JSON at byte 14: ',' or '}' is expected");
     assert_refused("\xef\xbb\xbf{}", "bad JSON at byte 0: a byte order mark is not allowed");
@@ -431,13 +432,13 @@ static void an_increment_is_by_an_integer(void **state)
     assert_int_equal(message.by, -INT64_MAX);
     assert_int_equal(message.ttl_ms, 1000);
     assert_refused("{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":1.0}}",
-                   "payload: \"by\" is not an integer of at most 2^63-1 in magnitude: 1.0");
+                   "payload: \"by\" must be an integer between -2^63+1 and 2^63-1, not 1.0");
     assert_refused(
         "{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":9223372036854775808}}",
-        "payload: \"by\" is not an integer of at most 2^63-1 in magnitude: "
+        "payload: \"by\" must be an integer between -2^63+1 and 2^63-1, not "
         "9223372036854775808");
     assert_refused("{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":null}}",
-                   "payload: \"by\" is not an integer of at most 2^63-1 in magnitude: null");
+                   "payload: \"by\" must be an integer between -2^63+1 and 2^63-1, not null");
 }
 
 static void a_merge_has_a_patch_of_any_type(void **state)
