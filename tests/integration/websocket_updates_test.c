@@ -212,7 +212,7 @@ static long number_after(const char *text, const char *name)
     const char *at = strstr(text, name);
     if (at == NULL)
         fail_msg("no %s in %s", name, text);
-    return atol(at + strlen(name));
+    return at == NULL ? 0 : atol(at + strlen(name));
 }
 
 /* A compare-and-set: get, then set on the condition of its revision; both are answered. */
