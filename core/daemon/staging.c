@@ -37,6 +37,7 @@ struct paths {
     char *restore;
     char *restoring;
     char *restored;
+    char *incomplete;
     char *replaced;
     char *refused;
 };
@@ -82,6 +83,7 @@ static struct paths find_paths(const struct kv_config *config)
                           .restore = beside(store, ".restore"),
                           .restoring = beside(store, ".restoring"),
                           .restored = beside(store, ".restored"),
+                          .incomplete = beside(store, ".incomplete"),
                           .replaced = beside(store, ".replaced"),
                           .refused = beside(store, ".refused")};
 }
@@ -93,6 +95,7 @@ static void free_paths(struct paths *paths)
     free(paths->restore);
     free(paths->restoring);
     free(paths->restored);
+    free(paths->incomplete);
     free(paths->replaced);
     free(paths->refused);
 }
@@ -130,6 +133,19 @@ static int remove_all(const char *path, struct kv_error *reterr)
     if (nftw(path, remove_entry, MOST_FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
         return fail(path, reterr);
     return kv_sync_entry(path, reterr);
+}
+
+/* Removes the new store, of which there may be any part, or none. It gets another name first: a
+ * store that lacks some of its files, as after an interrupted removal, is refused by its module. */
+static int remove_incomplete(const struct paths *paths, struct kv_error *reterr)
+{
+    if (remove_all(paths->incomplete, reterr) != 0)
+        return -1;
+    if (!is_there(paths->store))
+        return 0;
+    if (move(paths->store, paths->incomplete, reterr) != 0)
+        return -1;
+    return remove_all(paths->incomplete, reterr);
 }
 
 /* ---- the restore ---- */
@@ -207,7 +223,7 @@ static int put_back(const struct paths *paths, struct kv_error *reterr)
     kv_log(KV_LOG_ERROR, "server",
            "%s cannot be restored (see above): it is put away as %s, and the store is as it was",
            paths->restore, paths->refused);
-    if (remove_all(paths->restored, reterr) != 0 || remove_all(paths->store, reterr) != 0 ||
+    if (remove_all(paths->restored, reterr) != 0 || remove_incomplete(paths, reterr) != 0 ||
         remove_all(paths->restoring, reterr) != 0 ||
         (is_there(paths->replaced) && move(paths->replaced, paths->store, reterr) != 0))
         return -1;
@@ -256,7 +272,7 @@ static int clear_place(const struct kv_config *config, const struct paths *paths
     if (is_there(paths->restoring)) {
         kv_log(KV_LOG_WARN, "server", "the restore of %s was interrupted: it begins anew",
                paths->restore);
-        if (remove_all(paths->store, reterr) != 0 || remove_all(paths->restoring, reterr) != 0)
+        if (remove_incomplete(paths, reterr) != 0 || remove_all(paths->restoring, reterr) != 0)
             return -1;
     }
     return is_there(paths->store) ? set_aside(config, paths, reterr) : 0;

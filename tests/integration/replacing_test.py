@@ -433,14 +433,15 @@ class Place:
         self.keep(name)
 
     def lay(self, store, **others):
-        """store, replaced: which store lies there; others: what is in the file."""
+        """store, incomplete, replaced: which store lies there; others: what is in the file."""
         for name in ["store"] + [f"store.{suffix}" for suffix in beside(self.server)]:
             path = os.path.join(self.folder, name)
             if os.path.isdir(path):
                 shutil.rmtree(path)
             elif os.path.exists(path):
                 os.remove(path)
-        for suffix, what in {"": store, ".replaced": others.pop("replaced", None)}.items():
+        folders = {f".{name}": others.pop(name, None) for name in ("incomplete", "replaced")}
+        for suffix, what in {"": store, **folders}.items():
             if what is not None:
                 shutil.copytree(os.path.join(self.folder, what), self.path + suffix)
         for suffix, content in others.items():
@@ -482,6 +483,8 @@ def test_states(report):
           store="part", restore=BACKUP, restoring=b"", replaced="old")
     check("so it is if it had just been begun", NEW, ["replaced"],
           store=None, restore=BACKUP, restoring=b"", replaced="old")
+    check("and if its removal was interrupted", NEW, ["replaced"],
+          store=None, incomplete="part", restore=BACKUP, restoring=b"", replaced="old")
     check("and if there was none before", NEW, [], store="part", restore=BACKUP, restoring=b"")
     check("the new store is whole: it stays", NEW, ["replaced"],
           store="new", restore=BACKUP, restored=b"", replaced="old")
@@ -494,6 +497,8 @@ def test_states(report):
           store=None, restore=b"no backup\n", replaced="old")
     check("so it does after a part was made", OLD, ["refused"],
           store="part", restore=b"no backup\n", restoring=b"", replaced="old")
+    check("and after the removal of that part was interrupted", OLD, ["refused"],
+          store=None, incomplete="part", restore=b"no backup\n", restoring=b"", replaced="old")
 
     def tried_again():
         """A refused backup gets the name of one that waits; an earlier restore has replaced another store."""
