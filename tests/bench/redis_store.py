@@ -5,6 +5,7 @@ programs than cores. What matters is processor time."""
 import os
 import statistics
 import subprocess
+import tempfile
 
 from harness import (BUILD, PORTS, Ratio, is_chosen, kvserver_yaml, processor_seconds, run_expiry, run_load, show,
                      show_figure, wait_until_ready)
@@ -21,8 +22,7 @@ def ask(port, *words):
 
 
 def start_redis(servers, name, *arguments):
-    folder = os.path.join(servers.folder.name, name)
-    os.makedirs(folder, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix=f"{name}-", dir=servers.folder.name)  # an empty one each time
     servers.start(name, ["redis-server", "--port", str(PORTS[name]), "--dir", folder, "--save", "",
                          "--appendonly", "no", *arguments], PORTS[name], CORES)
 

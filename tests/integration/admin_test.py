@@ -135,6 +135,12 @@ def peak_kib(server):
         return int(next(line for line in status if line.startswith("VmHWM:")).split()[1])
 
 
+def most_kib(server):
+    """AddressSanitizer keeps what has been freed for a while."""
+    with open(f"/proc/{server.process.pid}/maps", encoding="utf-8") as maps:
+        return (4 if "libasan" in maps.read() else 2) * LIMIT_KIB
+
+
 def test_crowd(report):
     def ask_at_once(server):
         crowd = [kept(server) for _ in range(CROWD)]
@@ -146,7 +152,7 @@ def test_crowd(report):
         statuses = {connection.getresponse().status for connection in crowd}
         assert statuses <= {200, 507}, statuses
         grown = peak_kib(server) - before
-        assert grown < 2 * LIMIT_KIB, f"{grown} KiB were used"
+        assert grown < most_kib(server), f"{grown} KiB were used"
 
     def bounded():
         server = Server(rules() + f"threads: 2\nlimits: {{memory: {LIMIT_KIB}KiB}}\n")
