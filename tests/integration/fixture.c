@@ -114,6 +114,30 @@ void kv_test_await_log(const struct kv_test_server *server, const char *part)
     }
 }
 
+uint16_t kv_test_await_tls_port(const struct kv_test_server *server)
+{
+    static const char mark[] = "listening on https://127.0.0.1:";
+    kv_test_await_log(server, mark);
+    char *log = kv_test_server_log(server);
+    uint16_t port = (uint16_t)atoi(strstr(log, mark) + strlen(mark));
+    free(log);
+    return port;
+}
+
+uint16_t kv_test_server_start_tls(struct kv_test_server *server, const char *more)
+{
+    struct kv_buffer yaml = {0};
+    const char *pem = kv_test_tls_file();
+    kv_buffer_printf(&yaml,
+                     "listen: [{port: %%port}, {port: 0, tls: {cert: '%s', key: '%s'}}]\n"
+                     "modules: %s\nstorage: {module: memory}\n%s",
+                     pem, pem, getenv("KV_TEST_MODULES"), more);
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_server_start(server, yaml.bytes);
+    kv_buffer_fini(&yaml);
+    return kv_test_await_tls_port(server);
+}
+
 bool kv_test_has_durable_store(void)
 {
     const char *store = setting("KV_TEST_STORE");

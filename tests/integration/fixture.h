@@ -44,6 +44,13 @@ void kv_test_start_in(struct kv_test_server *server, const char *folder, const c
 /* Waits until the log has this part. */
 void kv_test_await_log(const struct kv_test_server *server, const char *part);
 
+/* The port at which the server speaks TLS: the first one, in the order of its log. */
+uint16_t kv_test_await_tls_port(const struct kv_test_server *server);
+
+/* Starts a server with the store `memory`, a port in clear, and one that speaks TLS. more: further
+ * lines of the configuration. Returns: the port of TLS. */
+uint16_t kv_test_server_start_tls(struct kv_test_server *server, const char *more);
+
 /* Whether the store is one that outlives its server. */
 bool kv_test_has_durable_store(void);
 

@@ -25,28 +25,15 @@ enum {
     LATEST_MS = 10000, /* far beyond the time that the server waits, for machines that are busy */
 };
 
-#define LIMITS    "limits: {memory: 4MiB}\ntimeouts: {idle: 10m, request_progress: 10m}\n"
-#define IMPATIENT "timeouts: {idle: 10m, request_progress: 1s, websocket_ping: 5m}\n"
+#define LIMITS    "threads: 2\nlimits: {memory: 4MiB}\ntimeouts: {idle: 10m, request_progress: 10m}\n"
+#define IMPATIENT "threads: 2\ntimeouts: {idle: 10m, request_progress: 1s, websocket_ping: 5m}\n"
 
 static struct kv_test_server server;
 static uint16_t port; /* of TLS; the server's own is in clear */
 
 static int start_with(const char *more)
 {
-    static const char mark[] = "listening on https://127.0.0.1:";
-    struct kv_buffer yaml = {0};
-    const char *pem = kv_test_tls_file();
-    kv_buffer_printf(&yaml,
-                     "listen:\n- {port: %%port}\n- port: 0\n  tls: {cert: '%s', key: '%s'}\n"
-                     "threads: 2\nmodules: %s\nstorage: {module: memory}\n%s",
-                     pem, pem, getenv("KV_TEST_MODULES"), more);
-    kv_buffer_append_char(&yaml, '\0');
-    kv_test_server_start(&server, yaml.bytes);
-    kv_buffer_fini(&yaml);
-    kv_test_await_log(&server, mark);
-    char *log = kv_test_server_log(&server);
-    port = (uint16_t)atoi(strstr(log, mark) + strlen(mark));
-    free(log);
+    port = kv_test_server_start_tls(&server, more);
     return 0;
 }
 

@@ -28,33 +28,20 @@ static uint16_t port; /* of TLS; the server's own is in clear */
 
 static int start_with(const char *more)
 {
-    static const char mark[] = "listening on https://127.0.0.1:";
-    struct kv_buffer yaml = {0};
-    const char *pem = kv_test_tls_file();
-    kv_buffer_printf(&yaml,
-                     "listen:\n- {port: %%port}\n- port: 0\n  tls: {cert: '%s', key: '%s'}\n"
-                     "threads: 1\nmodules: %s\nstorage: {module: memory}\n%s",
-                     pem, pem, getenv("KV_TEST_MODULES"), more);
-    kv_buffer_append_char(&yaml, '\0');
-    kv_test_server_start(&server, yaml.bytes);
-    kv_buffer_fini(&yaml);
-    kv_test_await_log(&server, mark);
-    char *log = kv_test_server_log(&server);
-    port = (uint16_t)atoi(strstr(log, mark) + strlen(mark));
-    free(log);
+    port = kv_test_server_start_tls(&server, more);
     return 0;
 }
 
 static int start(void **state)
 {
     (void)state;
-    return start_with("");
+    return start_with("threads: 1\n");
 }
 
 static int start_impatient(void **state)
 {
     (void)state;
-    return start_with("limits: {least_rate: 0}\ntimeouts: {request_progress: 500ms}\n");
+    return start_with("threads: 1\nlimits: {least_rate: 0}\ntimeouts: {request_progress: 500ms}\n");
 }
 
 static int stop(void **state)

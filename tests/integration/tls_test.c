@@ -39,15 +39,6 @@ static char *make_certificate(const char *file, const char *name, const char *is
     return path;
 }
 
-static void learn_port(void)
-{
-    static const char mark[] = "listening on https://127.0.0.1:";
-    kv_test_await_log(&server, mark);
-    char *log = kv_test_server_log(&server);
-    port = (uint16_t)atoi(strstr(log, mark) + strlen(mark));
-    free(log);
-}
-
 /* tls: the block, in which each `@` stands for the folder; more: further lines. */
 static void start(const char *tls, const char *more)
 {
@@ -63,7 +54,7 @@ static void start(const char *tls, const char *more)
     kv_buffer_append_char(&yaml, '\0');
     kv_test_server_start(&server, yaml.bytes);
     kv_buffer_fini(&yaml);
-    learn_port();
+    port = kv_test_await_tls_port(&server);
 }
 
 #define ONE_CERTIFICATE "{cert: '@/server.pem', key: '@/server.pem'}"

@@ -270,32 +270,12 @@ static void forwarded_addresses_of_others_are_ignored(void **state)
     free(folder);
 }
 
-/* Starts a server with a port that speaks TLS. Returns: that port. */
-static uint16_t start_with_tls(const char *trusted_proxies)
-{
-    static const char mark[] = "listening on https://127.0.0.1:";
-    struct kv_buffer yaml = {0};
-    kv_buffer_printf(&yaml,
-                     "listen: [{port: %%port}, {port: 0, tls: {cert: %s, key: %s}}]\n"
-                     "modules: %s\nstorage: {module: memory}\n%s",
-                     kv_test_tls_file(), kv_test_tls_file(), getenv("KV_TEST_MODULES"),
-                     trusted_proxies);
-    kv_buffer_append_char(&yaml, '\0');
-    kv_test_server_start(&server, yaml.bytes);
-    kv_test_await_log(&server, mark);
-    char *log = kv_test_server_log(&server);
-    uint16_t port = (uint16_t)atoi(strstr(log, mark) + strlen(mark));
-    free(log);
-    kv_buffer_fini(&yaml);
-    return port;
-}
-
 static void handshake_may_follow_a_header(void **state)
 {
     (void)state;
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
-    kv_test_stream_open_clear(&stream, start_with_tls(TRUSTING));
+    kv_test_stream_open_clear(&stream, kv_test_server_start_tls(&server, TRUSTING));
     kv_test_stream_put(&stream, KV_SLICE(BINARY("\xc0\0\2\1")));
     kv_test_stream_flush(&stream);
     assert_true(kv_test_tls_connect(&stream, &(struct kv_test_tls_options){0}));
@@ -323,7 +303,7 @@ static void expect_400_in_clear(uint16_t port, struct kv_slice bytes)
 static void malformed_header_at_a_tls_port_is_400(void **state)
 {
     (void)state;
-    uint16_t port = start_with_tls(TRUSTING);
+    uint16_t port = kv_test_server_start_tls(&server, TRUSTING);
     expect_400_in_clear(port, KV_SLICE("PROXY TCP4 a b c d\r\n"));
     expect_400_in_clear(port, KV_SLICE("\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff"));
     kv_test_server_stop_cleanly(&server);
@@ -332,7 +312,7 @@ static void malformed_header_at_a_tls_port_is_400(void **state)
 static void header_from_an_untrusted_address_at_a_tls_port_is_400(void **state)
 {
     (void)state;
-    uint16_t port = start_with_tls("trusted_proxies: [192.0.2.0/24, 'unix']\n");
+    uint16_t port = kv_test_server_start_tls(&server, "trusted_proxies: [192.0.2.0/24, 'unix']\n");
     expect_400_in_clear(port, KV_SLICE(LINE("192.0.2.1")));
     expect_400_in_clear(port, KV_SLICE(BINARY("\xc0\0\2\1")));
     kv_test_server_stop_cleanly(&server);
