@@ -18,7 +18,7 @@ enum {
     BLOCK_HEADER = 3,
 };
 
-/* What a client sends. */
+/* The bytes that a client sends. */
 struct sent {
     struct kv_buffer bytes;
     struct kv_buffer text; /* that was sealed */

@@ -121,7 +121,7 @@ static int look_often(const struct attempt *attempt, int64_t *ret_us, uint64_t *
     return result;
 }
 
-/* What is missing then is noticed: the next change names the one before it. */
+/* A change that is missing then is noticed: the next one names the one before it. */
 static int fail_at_entry(const struct attempt *attempt, const struct entry *entry)
 {
     const struct kv_store *store = attempt->store;

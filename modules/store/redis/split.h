@@ -12,9 +12,9 @@
 
 #include "login.h"
 
-/* Asks the other masters for keys of the partition that the attempt is connected to. What cannot be
- * reached, or does not allow the question, has none. Sets is_split. Returns: -1 and *reterr if
- * there are any. */
+/* Asks the other masters for keys of the partition that the attempt is connected to. A master
+ * that cannot be reached, or does not allow the question, counts as having none. Sets is_split.
+ * Returns: -1 and *reterr if there are any. */
 int split_look(const struct attempt *attempt);
 
 /* The same for all partitions of a store that is being opened, with one connection to each master.

@@ -190,7 +190,7 @@ static void run_at(const struct load_options *options)
             last_us = time_us();
         n_told = expiry.n_told;
     }
-    /* Whatever is told twice by now comes before this answer. */
+    /* Keys that are told twice by now come before this answer. */
     append_text("{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"end\",\"value\":1}}");
     wait_for_answer();
 }

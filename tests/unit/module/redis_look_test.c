@@ -1,4 +1,4 @@
-/* What the store `redis` takes from the answer to a look at a partition. */
+/* The reading of answers to a look at a partition, by the store `redis`. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
