@@ -18,6 +18,7 @@
 #include "nodes.h"
 #include "recall.h"
 #include "record.h"
+#include "replies.h"
 #include "../../modules/redis_client/sentinel.h"
 
 #include <stdlib.h>
@@ -183,7 +184,7 @@ static bool submit(struct kv_store *store, const struct job *jobs, size_t n)
     assert(n == 1 && job.kind == JOB_RECALL);
     assert(command_write(store, &job, &out));
     buffer_clear(&out);
-    command_take(store, &job, n_asked++ == 0 ? fetched : KV_SLICE("*0\r\n"));
+    reply_take(store, &job, n_asked++ == 0 ? fetched : KV_SLICE("*0\r\n"));
     return true;
 }
 
@@ -286,7 +287,7 @@ static void take_answer(struct kv_store *store, enum question question, unsigned
     else if (question == ASK_EXPIRE || question == ASK_LOOK)
         job = (struct job){.kind = question == ASK_EXPIRE ? JOB_EXPIRE : JOB_LOOK,
                            .sent_at_ms = NOW_MS};
-    enum outcome outcome = command_take(store, &job, reply);
+    enum outcome outcome = reply_take(store, &job, reply);
     assert(outcome >= OUTCOME_FINAL && outcome <= OUTCOME_LOST);
     assert(store->upto <= KV_REVISION_MAX);
     if (job.kind == JOB_COMMAND)
@@ -311,7 +312,7 @@ static void take_for_observers(struct kv_store *store, enum question question, u
     lease_init(store);
     store->lease.shown = BEGINNING;
     store->lease.claim = job.number = (how & HOW_LONG) != 0 ? 7 : 0;
-    enum outcome outcome = command_take(store, &job, reply);
+    enum outcome outcome = reply_take(store, &job, reply);
     assert(outcome >= OUTCOME_FINAL && outcome <= OUTCOME_LOST);
     assert(question == ASK_LEASE || store->lease.shown >= BEGINNING);
     lease_fini(store);

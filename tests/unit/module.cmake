@@ -131,7 +131,7 @@ kv_add_test(unit_redis_catch_ups
 target_include_directories(test_unit_redis_catch_ups PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
 
 # Answers to its looks.
-foreach(source chain clock commands entry event expiring jobs lease login recall record report)
+foreach(source chain clock commands entry event expiring jobs lease login recall record replies report)
   list(APPEND look_sources ${PROJECT_SOURCE_DIR}/modules/store/redis/${source}.c)
 endforeach()
 kv_add_test(unit_redis_look SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_look_test.c ${look_sources}

@@ -1,8 +1,8 @@
 #include "answers.h"
 
 #include "catch_ups.h"
-#include "commands.h"
 #include "record.h"
+#include "replies.h"
 
 static size_t count_of_one_loop(const struct outbox *outbox, size_t first,
                                 struct kv_cmd *cmds[OUTBOX])
@@ -66,7 +66,7 @@ static void share(struct kv_store *store, const struct job *request)
 
 void answers_fail(struct kv_store *store, struct job *job, enum kv_status status)
 {
-    command_fail(store, job, status);
+    reply_fail(store, job, status);
     if (catch_ups_is_request(store, job))
         share(store, job);
     else

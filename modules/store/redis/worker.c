@@ -14,6 +14,7 @@
 #include "master.h"
 #include "nodes.h"
 #include "recall.h"
+#include "replies.h"
 #include "report.h"
 #include "session.h"
 
@@ -215,7 +216,7 @@ static void take_reply(struct kv_store *store, struct lane *lane, struct kv_slic
         be_refused(store, &job);
         return;
     }
-    enum outcome outcome = command_take(store, &job, reply);
+    enum outcome outcome = reply_take(store, &job, reply);
     if (job.kind == JOB_LOOK)
         store->is_looking = false;
     if (outcome == OUTCOME_LOST)

@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
-#include "commands.h"
 #include "fetch.h"
 #include "library.h"
+#include "replies.h"
 
 enum {
     NEWEST = 1000,
@@ -83,7 +83,7 @@ static int set_up(void **state)
 static enum outcome take(const char *reply)
 {
     struct job look = {.kind = JOB_LOOK};
-    return command_take(&store, &look, kv_slice_of(reply));
+    return reply_take(&store, &look, kv_slice_of(reply));
 }
 
 static void the_own_library_or_a_newer_one_is_left(void **state)
