@@ -5,7 +5,6 @@ import hashlib
 import http.client
 import json
 import os
-import signal
 import socket
 import sys
 import threading
@@ -145,10 +144,10 @@ def test_crowd(report):
     def ask_at_once(server):
         crowd = [kept(server) for _ in range(CROWD)]
         before = peak_kib(server)
-        server.process.send_signal(signal.SIGSTOP)  # so that it finds all requests at once
+        server.stop()  # so that it finds all requests at once
         for connection in crowd:
             connection.request("GET", "/admin/clients?limit=1000", headers=BEARER["operator"])
-        server.process.send_signal(signal.SIGCONT)
+        server.go_on()
         statuses = {connection.getresponse().status for connection in crowd}
         assert statuses <= {200, 507}, statuses
         grown = peak_kib(server) - before

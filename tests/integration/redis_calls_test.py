@@ -109,11 +109,11 @@ class Tests:
         wait_for(lambda: "holder" in partitions(first)[0], "it has no number")
         number = int(partitions(first)[0]["holder"], 16)
         for server in others:
-            server.process.send_signal(signal.SIGSTOP)
+            server.stop()
         expect(put(first, "late/first", 1, ttl=100)[0], 202)
         wait_for(lambda: self.last_change()[0] == EXPIRE, "it does not expire")
         for server in others:
-            server.process.send_signal(signal.SIGCONT)
+            server.go_on()
         for feed in feeds:
             wait_for(lambda feed=feed: "late/first" in feed.told, "it is not told")
         expect(self.last_change(), (EXPIRE, number))

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -364,13 +363,13 @@ class Tests:
         tag, (source, _) = next(iter(self.places_of(key, self.steady).items()))
         move = Move(source, next(master for master in self.steady.masters() if master is not source), tag)
         before = n_reconnects(two)
-        two.process.send_signal(signal.SIGSTOP)
+        two.stop()
         try:
             expect(put(one, key, text)[0], 202)
             move.begin()
             move.migrate(f"kv{{{tag}}}k{key}")
         finally:
-            two.process.send_signal(signal.SIGCONT)
+            two.go_on()
         try:
             wait_for(lambda: feed.told[-1:] == [(key, text)], "the value is not told")
             expect((n_reconnects(two), feed.n_resets), (before, 0))

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -128,7 +127,7 @@ class Tests:
 
         def fault(load):
             before = n_subscribers()
-            self.two.process.send_signal(signal.SIGSTOP)
+            self.two.stop()
             try:
                 client, i = Client(self.one), 0
                 while n_subscribers() == before:
@@ -136,7 +135,7 @@ class Tests:
                     expect(client.put(f"{load.prefix}long/{i % 7}", "x" * 2000 + str(i))[0], 202)
                 client.close()
             finally:
-                self.two.process.send_signal(signal.SIGCONT)
+                self.two.go_on()
         self.under_load(fault)
         self.ask('CONFIG SET client-output-buffer-limit "pubsub 32mb 8mb 60"')
 
@@ -301,8 +300,8 @@ class Tests:
         self.expire(kill).end()
 
     def expiries_while_a_server_stands_still(self):
-        doomed = self.expire(lambda doomed: doomed.process.send_signal(signal.SIGSTOP))
-        doomed.process.send_signal(signal.SIGCONT)
+        doomed = self.expire(Server.stop)
+        doomed.go_on()
         expect(put(doomed, "doom/end", 1)[0], 202)
         doomed.end()
 

@@ -238,12 +238,12 @@ class Expiries:
     def let_first_expire(self):
         self.set("first/", 1, lambda i: 500)
         for server in self.others:
-            server.process.send_signal(signal.SIGSTOP)
+            server.stop()
         try:
             wait_for(lambda: get(self.first, "first/0") == 204, "it does not expire")
         finally:
             for server in self.others:
-                server.process.send_signal(signal.SIGCONT)
+                server.go_on()
 
     def deadlines(self):
         """Of the keys that are due, in the time of time.monotonic()."""
@@ -294,9 +294,9 @@ def first_one_killed():
 def first_one_stopped():
     """When it goes on, it tells nothing again."""
     def go_on(server):
-        server.process.send_signal(signal.SIGCONT)
+        server.go_on()
         wait_for(lambda: get(server, f"due/{N_DUE - 1}") == 204, "it does not go on")
-    Expiries().run(lambda server: server.process.send_signal(signal.SIGSTOP), go_on)
+    Expiries().run(Server.stop, go_on)
 
 
 def main():

@@ -224,11 +224,11 @@ class Tests:
         load = Load(servers, "load/", 2 * N_WRITES)
         load.wait_for_part(0.4)
         load.leave(stopped)
-        stopped.process.send_signal(signal.SIGSTOP)
+        stopped.stop()
         # Writes of it that are under way are not answered until it goes on.
         wait_for(lambda: n_leases(other) == self.n_parts, "the other server does not take over")
         before = len(events_of([stopped], "load/")[0])
-        stopped.process.send_signal(signal.SIGCONT)
+        stopped.go_on()
         load.wait()
         wait_for(lambda: n_leases(stopped) == 0, "both have the lease")
         expect(n_leases(other), self.n_parts)

@@ -5,7 +5,6 @@ Prints TAP.
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -147,14 +146,14 @@ class Tests:
         tag, key = self.keys_at(master, "trim/")[0]
         elsewhere = self.keys_at(self.cluster.masters()[2], "trim/")[0][1]
         n_resets = other.n_resets
-        self.one.process.send_signal(signal.SIGSTOP)
+        self.one.stop()
         try:
             master.ask("CLIENT KILL TYPE pubsub")  # the other server connects again
             for name in (key, elsewhere):
                 expect(put(self.two, name, "after")[0], 202)
             expect(master.ask(f"DEL kv{{{tag}}}s"), ":1\r\n")
         finally:
-            self.one.process.send_signal(signal.SIGCONT)
+            self.one.go_on()
         wait_for(lambda: stopped.n_resets > 0, "there is no reset")
         expect(put(self.two, f"trim/{N_KEYS}", "end")[0], 202)
         for subscriber in (stopped, other):

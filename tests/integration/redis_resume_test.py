@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -207,9 +206,9 @@ class Tests:
         last_id, until = feed.end(), time.monotonic() + BRIEF_MS / 1000
         assert (keys[0], None) not in feed.told, "the keys have expired before the test began"
         self.two.end_process()
-        self.one.process.send_signal(signal.SIGSTOP)
+        self.one.stop()
         wait_for(lambda: time.monotonic() > until, "time stands still")
-        self.one.process.send_signal(signal.SIGCONT)
+        self.one.go_on()
         wait_for(lambda: json.loads(self.one.request("GET", "/storage?prefix=brief/")[2])["keys"] == [],
                  "they do not expire")
         self.two.start()

@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -117,11 +116,17 @@ static void start_slow(struct kv_test_server *server, bool has_front)
     kv_buffer_fini(&yaml);
 }
 
+static bool is_late(void)
+{
+    const char *store = getenv("KV_TEST_STORE");
+    return store != NULL && strcmp(store, "late") == 0;
+}
+
 static void last_answer_announces_the_close(void **state)
 {
     static const char get[] = "GET /storage/k HTTP/1.1\r\nHost: localhost\r\n\r\n";
     (void)state;
-    if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
+    if (!is_late())
         skip(); /* nothing would be under way */
     for (int has_front = 0; has_front < 2; has_front++) {
         struct kv_test_server server;
@@ -382,7 +387,7 @@ static void second_signal_ends_the_wait_for_a_store_that_closes_slowly(void **st
     (void)state;
     struct kv_test_server server;
     struct kv_buffer yaml = {0};
-    if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
+    if (!is_late())
         skip(); /* the others cannot be told to be slow */
     kv_buffer_printf(&yaml,
                      "listen: [{port: %%port}]\nmodules: %s\n"
@@ -433,11 +438,11 @@ static void connections_opened_with_the_signal_end_with_the_server(void **state)
         struct kv_test_server server;
         struct kv_test_stream streams[COMING];
         kv_test_start(&server, "");
-        assert_int_equal(kill(server.program.pid, SIGSTOP), 0);
+        kv_test_program_stop(&server.program);
         for (int i = 0; i < COMING; i++)
             kv_test_stream_open_clear(&streams[i], server.port);
         kv_test_server_terminate(&server);
-        assert_int_equal(kill(server.program.pid, SIGCONT), 0);
+        kv_test_program_go_on(&server.program);
         for (int i = 0; i < COMING; i++)
             kv_test_stream_await_end(&streams[i]);
         kv_test_server_stop_cleanly(&server);

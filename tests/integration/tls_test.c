@@ -645,10 +645,10 @@ static void reset_after_the_handshake_ends_the_connection(void **state)
             &stream, context,
             KV_SLICE("GET /storage/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
                      "GET /storage/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
-        kill(server.program.pid, SIGSTOP);
+        kv_test_program_stop(&server.program);
         exchange(ssl, &stream);
         reset(&stream);
-        kill(server.program.pid, SIGCONT);
+        kv_test_program_go_on(&server.program);
         SSL_free(ssl);
     }
     SSL_CTX_free(context);

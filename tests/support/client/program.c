@@ -86,6 +86,7 @@ void kv_test_program_spawn(struct kv_test_program *program, const char *const ar
     }
     char *out = path_in(program, "out");
     char *err = path_in(program, "err");
+    const char *preload = getenv("KV_TEST_PRELOAD");
     pid_t parent = getpid();
     program->pid = fork();
     if (program->pid == 0) {
@@ -95,8 +96,8 @@ void kv_test_program_spawn(struct kv_test_program *program, const char *const ar
         redirect("/dev/null", STDIN_FILENO);
         redirect(out, STDOUT_FILENO);
         redirect(err, STDERR_FILENO);
-        if (getenv("KV_TEST_PRELOAD") != NULL)
-            setenv("LD_PRELOAD", getenv("KV_TEST_PRELOAD"), 1);
+        if (preload != NULL)
+            setenv("LD_PRELOAD", preload, 1);
         execv(argv[0], (char *const *)argv);
         _exit(127);
     }
@@ -136,6 +137,18 @@ void kv_test_program_kill(struct kv_test_program *program)
     kill(program->pid, SIGKILL);
     waitpid(program->pid, NULL, 0);
     program->pid = 0;
+}
+
+void kv_test_program_stop(const struct kv_test_program *program)
+{
+    siginfo_t stopped;
+    assert_int_equal(kill(program->pid, SIGSTOP), 0);
+    assert_int_equal(waitid(P_PID, (id_t)program->pid, &stopped, WSTOPPED), 0);
+}
+
+void kv_test_program_go_on(const struct kv_test_program *program)
+{
+    assert_int_equal(kill(program->pid, SIGCONT), 0);
 }
 
 /* A file of the program in /proc. */

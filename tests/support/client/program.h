@@ -48,6 +48,11 @@ int kv_test_program_wait(struct kv_test_program *program, int64_t limit_ms);
 
 void kv_test_program_kill(struct kv_test_program *program);
 
+/* Returns when all of its threads have stopped: the one that gets the signal stops the others, and
+ * on a busy machine they run for a while until then. */
+void kv_test_program_stop(const struct kv_test_program *program);
+void kv_test_program_go_on(const struct kv_test_program *program);
+
 /* Resources that the running program uses: open descriptors, memory in bytes, processor time so
  * far. */
 size_t kv_test_program_descriptors(const struct kv_test_program *program);

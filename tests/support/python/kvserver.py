@@ -1,6 +1,7 @@
 """For tests in Python: a KvServer of their own, and test points of TAP."""
 import http.client
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,13 @@ def wait_for(condition, text):
     while not condition():
         assert time.monotonic() < until, text
         time.sleep(0.02)
+
+
+def stop(process):
+    """Stops a child process, and returns when it has stopped: the thread that gets the signal stops the others, and on a
+    busy machine they run for a while until then."""
+    process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG) is not None, "the process does not stop")
 
 
 class Server:
@@ -88,6 +96,12 @@ class Server:
             return answer.status, answer.headers, b"" if is_stream else answer.read()
         finally:
             connection.close()
+
+    def stop(self):
+        stop(self.process)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def end_process(self):
         """The folder stays. A running server must exit with 0; a sanitizer that has found a fault prevents that."""

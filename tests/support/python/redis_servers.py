@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 
-from kvserver import PATIENCE_S, wait_for
+from kvserver import PATIENCE_S, stop, wait_for
 
 SKIPPED = 77
 PROGRAM = os.environ.get("KV_TEST_REDIS_PROGRAM", "redis-server")  # or a valkey-server
@@ -83,7 +83,7 @@ class Redis:
             return peer.recv(65536).decode(errors="replace")
 
     def stop(self):
-        self.process.send_signal(signal.SIGSTOP)
+        stop(self.process)
 
     def go_on(self):
         self.process.send_signal(signal.SIGCONT)
