@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from chaos import at_once  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, free_port, require_redis  # pylint: disable=wrong-import-position
-from store_redis_test import Feed, expect, get, n_reconnects, put, write_often  # pylint: disable=wrong-import-position
+from store_redis_test import Feed, expect, get, n_reconnects, put, put_until_done, write_often  # pylint: disable=wrong-import-position
 
 N_KEYS = 12
 N_WRITES = 40
@@ -513,7 +513,7 @@ class Tests:
             assert status in (202, 504), status
         assert stub.n_refused > n_refused, "the server has not asked it again"
         for i in range(N_KEYS):
-            expect(put(server, f"stub/{i}", "end")[0], 202)
+            put_until_done(server, f"stub/{i}", "end")
         server.end()
         stub.end()
 

@@ -16,7 +16,7 @@ from chaos import Subscriber, lose_nothing  # pylint: disable=wrong-import-posit
 from kvserver import Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
 from redis_ack_test import replica_of, start_primary  # pylint: disable=wrong-import-position
 from redis_servers import CLI, Cluster, Proxy, Redis, require_redis  # pylint: disable=wrong-import-position
-from store_redis_test import LIBRARY, expect, get, put  # pylint: disable=wrong-import-position
+from store_redis_test import LIBRARY, expect, get, put, put_until_done  # pylint: disable=wrong-import-position
 
 N_WRITERS = 8
 N_CUTS = 8
@@ -150,7 +150,7 @@ class Tests:
         try:
             master.ask("CLIENT KILL TYPE pubsub")  # the other server connects again
             for name in (key, elsewhere):
-                expect(put(self.two, name, "after")[0], 202)
+                put_until_done(self.two, name, "after")
             expect(master.ask(f"DEL kv{{{tag}}}s"), ":1\r\n")
         finally:
             self.one.go_on()

@@ -54,6 +54,15 @@ def put(server, key, value, **more):
     return server.request("PUT", "/storage/" + key, json.dumps({"value": value, **more}))
 
 
+def put_until_done(server, key, value):
+    """A server may be notified only after a request that its connection to Redis has broken: the request is answered 504."""
+    def is_done():
+        status = put(server, key, value)[0]
+        assert status in (202, 504), status
+        return status == 202
+    wait_for(is_done, f"{key} is not written")
+
+
 def get(server, key):
     status, _, body = server.request("GET", "/storage/" + key)
     return json.loads(body)["value"] if status == 200 else status
@@ -158,6 +167,7 @@ class Tests:
         try:
             for key in "plain", "since", "initial":
                 expect(put(self.one, "away/" + key, 1)[0], 202)
+                expect(get(late, "away/" + key), 1)  # so it does not miss this one
             proxy.cut()
             for key in "plain", "since", "initial":
                 expect(put(self.one, "away/" + key, 2)[0], 202)
@@ -172,6 +182,8 @@ class Tests:
             proxy.mend()
             wait_for(lambda: late.request("GET", "/readyz")[0] == 200, "the server does not become ready again")
             feeds = {"plain": plain, "since": Told(late, resuming), "initial": Told(late, initial)}
+            for key in "plain", "initial":
+                wait_for(lambda key=key: ("value", 2) in feeds[key].told, f"{key} is not told: {feeds[key].told}")
             for key, feed in feeds.items():
                 expect(put(self.one, "away/" + key, 3)[0], 202)
                 wait_for(lambda feed=feed: feed.told[-1:] == [("value", 3)], f"{key} is not told: {feed.told}")
