@@ -16,7 +16,8 @@ from redis_cluster_test import WebSocket, partitions  # pylint: disable=wrong-im
 from redis_servers import Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
 
-N_EXPIRING = 2000  # two for each millisecond
+N_EXPIRING = 2000
+N_DEADLINES = N_EXPIRING // 2  # one for each millisecond
 FIRST_TTL_MS = 2000
 N_SUBSCRIPTIONS = 1000
 N_LATE = 20
@@ -96,10 +97,10 @@ class Tests:
         return calls
 
     def one_calls_for_expiries(self):
-        alone = self.expire(1)
+        alone = max(self.expire(1), N_DEADLINES)  # on a busy machine, one call may serve several deadlines
         for n_servers in 2, 3:
             calls = self.expire(n_servers)
-            assert calls < 1.4 * alone, f"{n_servers} servers call {calls} times, one {alone} times"
+            assert calls < 1.4 * alone, f"{n_servers} servers call {calls} times, one up to {alone} times"
 
     def first_one_killed(self):
         """It takes the others tens of milliseconds to notice."""
