@@ -8,6 +8,6 @@ kv_add_fuzz(redis_answers
             SOURCES redis_answers_fuzz.c ${redis}/chain.c ${redis}/clock.c ${redis}/commands.c ${redis}/entry.c ${redis}/event.c
                     ${redis}/expiring.c
                     ${redis}/jobs.c ${redis}/lease.c ${redis}/login.c ${redis}/nodes.c ${redis}/recall.c ${redis}/record.c ${redis}/replies.c
-                    ${redis}/report.c
+                    ${redis}/report.c ${redis}/whole.c
             USES kv_base redis_client)
 target_include_directories(fuzz_redis_answers PRIVATE ${redis})

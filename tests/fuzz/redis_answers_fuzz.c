@@ -39,6 +39,7 @@ enum question {
     ASK_SHOW,
     ASK_CATCH_UP,
     ASK_RECALL,
+    ASK_CHECK,
     N_QUESTIONS
 };
 
@@ -328,6 +329,15 @@ static void take_for_recalling(struct kv_store *store, struct kv_slice reply)
     recall_fini(store);
 }
 
+static void take_check(struct kv_store *store, unsigned how, struct kv_slice reply)
+{
+    struct job job = {.kind = JOB_CHECK};
+    store->whole.is_counted = (how & HOW_LONG) != 0;
+    store->whole.is_in_doubt = (how & HOW_JUDGED) != 0;
+    enum outcome outcome = reply_take(store, &job, reply);
+    assert(outcome == OUTCOME_NONE || (outcome == OUTCOME_LOST && store->whole.is_in_doubt));
+}
+
 static void take_slots(struct kv_store *store, struct kv_slice reply)
 {
     struct owner owner;
@@ -373,6 +383,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         take_slots(&store, reply);
     else if (question == ASK_SENTINEL)
         take_sentinel(reply);
+    else if (question == ASK_CHECK)
+        take_check(&store, how, reply);
     else if (question == ASK_RECALL)
         take_for_recalling(&store, reply);
     else if (question == ASK_LEASE || question == ASK_SHOW)

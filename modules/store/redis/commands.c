@@ -5,6 +5,7 @@
 #include "lease.h"
 #include "recall.h"
 #include "record.h"
+#include "whole.h"
 #include "../../redis_client/request.h"
 
 enum {
@@ -276,6 +277,8 @@ bool command_write(struct kv_store *store, struct job *job, struct buffer *out)
         lease_write_reading(store, job, out);
     else if (job->kind == JOB_RECALL)
         recall_write_request(store, out);
+    else if (job->kind == JOB_CHECK)
+        whole_write_check(store, out);
     else
         write_look(store, job, out);
     job->n_bytes = buffer_slice(out).len - before;

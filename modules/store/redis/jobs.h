@@ -16,6 +16,7 @@ enum job_kind {
     JOB_LEASE,  /* asks for the lease of the observers, or renews it (lease.h) */
     JOB_SHOW,   /* reads changes from the log for observers */
     JOB_RECALL, /* reads earlier changes from the log (recall.h) */
+    JOB_CHECK,  /* asks whether all keys are there (whole.h) */
 };
 
 struct job {

@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 16
+local VERSION = 17
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -371,6 +371,119 @@ local function lease(keys, argv)
   return {claim, cursor}
 end
 
+-- Keys that get lost while the slot of a partition is moved take nothing else with them: the newest revision and the log may
+-- still be there, and agree. So a partition is compared with its own index and log.
+
+-- Of the keys of a partition that are not records.
+local N_OTHERS = 7
+
+-- Whether the log ends with the newest revision, and keys are as their last changes among the last entries say. An entry
+-- without a key is where a loss has been told.
+local LOG_PAGE, MOST_LOG_BYTES = 10, 1048576
+
+local function events_of(entry)
+  local list, text, at = {}, entry[2][2], 1
+  while at <= #text do
+    local op, flags, _, revision, _, _, _, _, n, length, before_length, name_at = struct.unpack('>BBI8I8I8I8I8c16I4I4I4', text, at)
+    list[#list + 1] = {op = op, revision = revision, name = string.sub(text, name_at, name_at + n - 1)}
+    at = name_at + n + (flags % 2 == 0 and length or 0) + (flags < 2 and before_length or 0)
+  end
+  return list, #text
+end
+
+local function is_as_logged(event, record)
+  local head = redis.call('GETRANGE', record .. event.name, 0, 7)
+  if event.op ~= SET then return #head == 0 end
+  return #head == 8 and struct.unpack('>I8', head) == event.revision
+end
+
+local function agrees_with_log(log, newest, record, most)
+  local seen, last, n_bytes = {}, '+', 0
+  while most > 0 and n_bytes < MOST_LOG_BYTES do
+    local entries = redis.pcall('XREVRANGE', log, last, '-', 'COUNT', LOG_PAGE)
+    if not entries[1] then return true end
+    if last == '+' and string.match(entries[1][1], '^%d+') ~= redis.call('GET', newest) then return false end
+    for _, entry in ipairs(entries) do
+      local events, bytes = events_of(entry)
+      for _, event in ipairs(events) do
+        if event.name == '' then return true end
+        if not seen[event.name] and not is_as_logged(event, record) then return false end
+        seen[event.name] = true
+      end
+      n_bytes = n_bytes + bytes
+    end
+    last, most = '(' .. entries[#entries][1], most - #entries
+  end
+  return true
+end
+
+-- keys: { index, newest revision, log, deadlines, store, lease, fence, one that never exists }, argv: { slot, the beginning
+-- of a record's key, how many entries of the log to look at }. Answers { how many more keys the slot has than the partition
+-- needs, 1 if the log agrees with the keys, 1 if there are an index and deadlines }; nothing if the user may not ask, or
+-- the newest revision is lost.
+local function check(keys, argv)
+  local n = redis.pcall('CLUSTER', 'COUNTKEYSINSLOT', argv[1])
+  if type(n) ~= 'number' or redis.call('EXISTS', keys[2]) == 0 then return {} end
+  local others = redis.call('EXISTS', unpack(keys, 1, N_OTHERS))
+  local agrees = agrees_with_log(keys[3], keys[2], argv[2], tonumber(argv[3]))
+  return {n - others - redis.call('ZCARD', keys[1]), agrees and 1 or 0, redis.call('EXISTS', keys[1], keys[4]) == 2 and 1 or 0}
+end
+
+-- The entry names one before it that nobody has seen: so subscribers of all servers start over.
+local function tell_loss(keys, common)
+  local after = math.max(common[5], last_logged(keys[3]))
+  local unseen = take_revisions(keys[2], clock(''), 2, common[4], after)
+  local revision = unseen + common[4]
+  tell(keys, common, revision, pack({DELETE, revision, 0, 0, 0}, unseen, common[3], '', '', 0, '', 0))
+end
+
+local function common_of(argv)
+  return {argv[1], argv[2], string.rep('\0', 16), tonumber(argv[3]), tonumber(argv[4])}
+end
+
+local function index(keys, common, name, head)
+  local revision, deadline = struct.unpack('>I8I8', head)
+  if deadline ~= 0 and redis.call('ZADD', keys[4], 'NX', deadline, name) == 1 then ring(common, name, revision, deadline) end
+  return redis.call('ZADD', keys[1], 0, name) == 1
+end
+
+-- keys: { index, newest revision, log, deadlines, one that never exists }, argv: { channel, length of the log, step, after,
+-- the beginning of a record's key, where to begin, most, 1 if a loss is to be told in any case }. Removes the next keys of
+-- the index that have no record, and adds deadlines. Answers { where to go on or '', how many are lost }.
+local function mend(keys, argv)
+  local common, n_lost = common_of(argv), 0
+  if redis.call('EXISTS', keys[2]) == 0 then error('KVGONE') end
+  local names = redis.call('ZRANGEBYLEX', keys[1], argv[6], '+', 'LIMIT', 0, argv[7])
+  for _, name in ipairs(names) do
+    local head = redis.call('GETRANGE', argv[5] .. name, 0, HEAD - 1)
+    if #head == HEAD then
+      index(keys, common, name, head)
+    else
+      n_lost = n_lost + 1
+      redis.call('ZREM', keys[1], name)
+      redis.call('ZREM', keys[4], name)
+    end
+  end
+  if n_lost > 0 or argv[8] == '1' then tell_loss(keys, common) end
+  return {#names == tonumber(argv[7]) and '(' .. names[#names] or '', n_lost}
+end
+
+-- The same for records that are not in the index; argv: the same, but a cursor of SCAN. Answers { the next one or '', how
+-- many were not in the index }.
+local function regain(keys, argv)
+  local common, record, n = common_of(argv), argv[5], 0
+  local pattern = string.gsub(record, '[%*%?%[%]\\]', '\\%0') .. '*'
+  if redis.call('EXISTS', keys[2]) == 0 then error('KVGONE') end
+  local page = redis.pcall('SCAN', argv[6], 'MATCH', pattern, 'COUNT', argv[7])
+  if not page[2] then return {'', 0} end
+  for _, key in ipairs(page[2]) do
+    local head = redis.call('GETRANGE', key, 0, HEAD - 1)
+    if #head == HEAD and index(keys, common, string.sub(key, #record + 1), head) then n = n + 1 end
+  end
+  if n > 0 then tell_loss(keys, common) end
+  return {page[1] == '0' and '' or page[1], n}
+end
+
 -- keys: { fence }. A write that reaches the replicas after all writes before it.
 local function fence(keys)
   redis.call('SET', keys[1], string.format('%.0f', clock('')))
@@ -385,6 +498,9 @@ redis.register_function('kv1_open', open)
 redis.register_function{function_name = 'kv1_adopt', callback = adopt, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_lease', callback = lease, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_fence', callback = fence, flags = {'allow-oom'}}
+redis.register_function{function_name = 'kv1_mend', callback = mend, flags = {'allow-oom'}}
+redis.register_function{function_name = 'kv1_regain', callback = regain, flags = {'allow-oom'}}
+redis.register_function{function_name = 'kv1_check', callback = check, flags = {'no-writes'}}
 redis.register_function{function_name = 'kv1_get', callback = get, flags = {'no-writes'}}
 redis.register_function{function_name = 'kv1_scan', callback = scan, flags = {'no-writes'}}
 redis.register_function{function_name = 'kv1_look', callback = look, flags = {'no-writes', 'allow-cross-slot-keys'}}

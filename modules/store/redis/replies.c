@@ -9,6 +9,7 @@
 #include "library.h"
 #include "recall.h"
 #include "record.h"
+#include "whole.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +39,8 @@ static const char *name_of(const struct job *job)
                                       [JOB_LOOK] = "a look",
                                       [JOB_LEASE] = "a lease",
                                       [JOB_SHOW] = "a look at the log",
-                                      [JOB_RECALL] = "a look back at the log"};
+                                      [JOB_RECALL] = "a look back at the log",
+                                      [JOB_CHECK] = "a check"};
     if (job->kind != JOB_COMMAND)
         return own[job->kind];
     return job->cmd->op == KV_OP_SET      ? "a set"
@@ -410,6 +412,8 @@ enum outcome reply_take(struct kv_store *store, struct job *job, struct kv_slice
 {
     struct resp_value answer = {0}, first = {0}, second = {0};
     resp_next(&reply, &answer);
+    if (job->kind == JOB_CHECK)
+        return whole_take_check(store, &answer, reply) ? OUTCOME_NONE : OUTCOME_LOST;
     if (answer.type == RESP_ERROR)
         return take_error(store, job, answer.text);
     if (job->kind == JOB_SCAN)

@@ -11,6 +11,7 @@
 #include "moving.h"
 #include "nodes.h"
 #include "split.h"
+#include "whole.h"
 #include "../../redis_client/request.h"
 
 #include <inttypes.h>
@@ -277,10 +278,11 @@ static int open_lane(struct attempt *attempt)
     attempt->until_ms = link_clock_ms() + store->settings.timeout_ms;
     bool is_to_look = store->nodes != NULL && store->position != 0; /* before, the survey has */
     if (load_library(attempt) != 0 || (is_to_look && split_look(attempt) != 0) ||
-        fence_open(attempt) != 0 || finding_open(attempt) != 0 ||
-        look_often(attempt, &us, &newest) != 0)
+        fence_open(attempt) != 0 || finding_open(attempt) != 0)
         return -1;
     name_channel(store);
+    if (whole_make(attempt) != 0 || look_often(attempt, &us, &newest) != 0)
+        return -1;
     if (!store->is_read_only) {
         int result = continue_whole_chain(attempt, newest);
         if (result == 0)
@@ -316,8 +318,10 @@ int session_open(struct kv_store *store, struct kv_error *reterr)
         return 0;
     }
     session_close(store);
-    if (store->nodes != NULL && (store->is_split || says_moving(reterr)))
+    if (store->nodes != NULL && (store->is_split || says_moving(reterr))) {
+        whole_doubt(store);
         moving_pass(store);
+    }
     if (store->nodes != NULL)
         nodes_try_next(store);
     return -1;

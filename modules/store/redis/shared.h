@@ -13,6 +13,7 @@
  *  - The chain (chain.h): the changes, each naming the one before it.
  *  - The lease (lease.h): which server shows the changes to its hooks and sinks.
  *  - Recalling (recall.h): the changes from before the store was opened.
+ *  - Whether all keys are there (whole.h).
  *
  * With a Redis Cluster, each partition has all of this (cluster.h).
  */
@@ -185,6 +186,13 @@ struct recall {
     size_t taken; /* of the page */
 };
 
+/* whole.h */
+struct whole {
+    bool is_in_doubt; /* some keys may have been elsewhere since they were last looked at */
+    bool is_counted;  /* when they were, the slot had those of the partition, and no other */
+    int64_t check_at_ms;
+};
+
 /* The last refusal of Redis that was logged. */
 struct refusal {
     char word[REFUSAL];
@@ -289,6 +297,7 @@ struct kv_store {
     struct expiring expiring;
     struct catch_ups catch_ups;
     struct recall recall;
+    struct whole whole;
     _Atomic uint64_t position; /* of the chain: the last revision told; written by the thread */
     uint64_t client_id;        /* Redis's number of the lane's connection */
     char run_id[RUN_ID];       /* of the Redis that gave it; empty: not known */

@@ -17,6 +17,7 @@
 #include "replies.h"
 #include "report.h"
 #include "session.h"
+#include "whole.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -132,6 +133,13 @@ static void look_in_time(struct kv_store *store)
     store->looked_ms = now_ms;
     store->look_at_ms = now_ms + LOOK_MS;
     send_job(store, &store->lane, &look);
+}
+
+static void check_in_time(struct kv_store *store)
+{
+    struct job job;
+    if (whole_is_to_check(store, &job))
+        send_job(store, &store->lane, &job);
 }
 
 /* An expiry does not wait behind commands: Redis decides what is due, and each command first ends
@@ -524,6 +532,7 @@ static void be_connected(struct kv_store *store)
         expire_in_time(store);
         catch_up(store);
         look_in_time(store);
+        check_in_time(store);
         serve_observers(store);
     }
     if (fence_send(store, &store->loss) != 0)

@@ -1,0 +1,33 @@
+/*
+ * Whether a partition of a cluster has all of its keys. While its slot is being moved, keys are at
+ * one master only, in part the source, in part the target. If one of the two is lost, so are the
+ * keys that its replica lacks. The newest revision and the log may be at the other one: then the
+ * chain is whole, and does not show the loss. So the keys are compared with the index and the log.
+ * What is missing is removed from the index, and the log gets an entry after which all servers let
+ * their subscribers start over.
+ */
+#ifndef KV_STORE_REDIS_WHOLE_H
+#define KV_STORE_REDIS_WHOLE_H
+
+#include "login.h"
+
+/* Of the partition that the attempt is connected to, before its chain is continued; no other master
+ * has keys of it (split.h). Does nothing without a cluster, and while the slot is being moved.
+ * Returns: -1 and *reterr. */
+int whole_make(const struct attempt *attempt);
+
+/* The keys may be at two masters: they are to be looked at when they are together again. */
+void whole_doubt(struct kv_store *store);
+
+/* While the partition is connected. Returns: whether it is time to look again: then *ret_job is to
+ * be sent. */
+bool whole_is_to_check(struct kv_store *store, struct job *ret_job);
+
+void whole_write_check(const struct kv_store *store, struct buffer *out);
+
+/* Takes the answer, which may be an error. Returns: false if keys may be missing: then it takes a
+ * new connection to mend that. */
+bool whole_take_check(struct kv_store *store, const struct resp_value *answer,
+                      struct kv_slice reply);
+
+#endif

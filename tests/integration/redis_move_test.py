@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Keys of a Redis Cluster that are lost while their slot is being moved: the target has taken them, and is lost before its
+replica has them; or the source, before its replica has their last changes. The newest revision and the log survive at the
+other master, so they show no loss. The subscribers of all servers get a `reset`, and clients that resume as well.
+Prints TAP.
+"""
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from chaos import Subscriber  # pylint: disable=wrong-import-position
+from kvserver import Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
+from redis_fix_test import Slot, Tests as Fixes  # pylint: disable=wrong-import-position
+from redis_resume_test import Feed  # pylint: disable=wrong-import-position
+from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
+from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
+
+N_KEYS = 60
+TTL_MS = 4000
+CHECK_S = 1  # servers have seen a mark of a slot by then
+
+
+class Move(Slot):
+    def names(self):
+        """Of all keys of the slot at the owner."""
+        return re.findall(rf"kv\{{{self.tag}\}}(\S*)\r", self.owner.ask(f"CLUSTER GETKEYSINSLOT {self.number} 1000"))
+
+    def lose(self, names, mark_s=0):
+        """The other master has taken the keys, and loses them; the owner keeps the slot. mark_s: how long it is marked."""
+        self.begin_move(names)
+        keys = " ".join(f"kv{{{self.tag}}}{name}" for name in names)
+        answer = self.other.ask(f"ASKING\r\nDEL {keys}")
+        wait_for(lambda: self.other.ask("CLUSTER COUNTKEYSINSLOT", self.number) == ":0\r\n", "the keys stay: " + answer)
+        time.sleep(mark_s)
+        self.end_move()
+
+    def end_move(self):
+        self.set(self.owner, "STABLE")
+        self.set(self.other, "STABLE")
+
+
+class Tests:
+    def __init__(self):
+        self.cluster = Cluster()
+        self.started = Started()
+        self.one, self.two = self.server(), self.server()
+
+    def server(self):
+        nodes = f'nodes: ["127.0.0.1:{self.cluster.nodes[0].port}"]'
+        return self.started.keep(Server(store="redis", options=f"{nodes}, timeout: 10s"))
+
+    def servers(self):
+        return self.one, self.two
+
+    @contextlib.contextmanager
+    def losing(self, victim):
+        """The master is killed in the end, and its replica has nothing of what happens meanwhile. Yields the replica."""
+        replica, = self.cluster.replicas_of(victim)
+        replica.stop()
+        try:
+            victim.ask("CLIENT KILL TYPE replica")
+            yield replica
+            victim.kill()
+        finally:
+            replica.go_on()
+        self.cluster.wait_for_masters()
+
+    def begin(self, prefix, **more):
+        """Returns: the slot, and subscribers at both servers."""
+        self.cluster.settle()
+        for server in self.servers():
+            Fixes.ready(server)
+        for i in range(N_KEYS):
+            expect(put(self.one, f"{prefix}/{i}", i, **more)[0], 202)
+        return Move(self.cluster, prefix + "/"), [Subscriber(server, prefix + "/") for server in self.servers()]
+
+    def list(self, server, prefix):
+        """Returns: the keys."""
+        status, _, body = server.request("GET", f"/storage?prefix={prefix}/&limit=1000")
+        expect(status, 200)
+        return sorted(item["key"] for item in json.loads(body)["keys"])
+
+    def check_loss(self, prefix, subscribers, lost):
+        """They are gone for all, who know it; the others are there, and the lost ones can be set again."""
+        rest = sorted({f"{prefix}/{i}" for i in range(N_KEYS)} - set(lost))
+        for server, subscriber in zip(self.servers(), subscribers):
+            wait_for(lambda subscriber=subscriber: subscriber.n_resets > 0, "there is no reset")
+            assert subscriber.is_synced.wait(10)
+            wait_for(lambda subscriber=subscriber: sorted(subscriber.changes) == rest, "not the present state is told")
+            Fixes.ready(server)
+            for key in lost:
+                expect(server.request("GET", "/storage/" + key)[0], 204)
+            for key in rest:
+                expect(get(server, key), int(key.rpartition("/")[2]))
+            expect(self.list(server, prefix), rest)
+        if lost:
+            expect(put(self.two, lost[0], "new")[0], 202)
+            for subscriber in subscribers:
+                wait_for(lambda subscriber=subscriber: subscriber.last(lost[0])[1] == "new", "the change is not told")
+
+    def target_is_killed(self):
+        """Nobody writes; the slot stays at the source."""
+        slot, subscribers = self.begin("target")
+        lost = slot.keys[::2]
+        with self.losing(slot.other):
+            slot.begin_move(["k" + key for key in lost])
+        slot.set(slot.owner, "STABLE")
+        slot.other.start()
+        self.check_loss("target", subscribers, lost)
+
+    def target_is_killed_after_the_move(self):
+        """Some keys were not replicated, but the newest revision and the log were."""
+        slot, subscribers = self.begin("moved")
+        lost = slot.keys[1::2]
+        last = ["k" + key for key in lost]
+        slot.begin_move([name for name in slot.names() if name not in last])
+        replica, = self.cluster.replicas_of(slot.other)
+        count = f"CLUSTER COUNTKEYSINSLOT {slot.number}"
+        wait_for(lambda: replica.ask(count) == slot.other.ask(count), "the replica gets no keys")
+        with self.losing(slot.other):
+            slot.migrate(slot.owner, slot.other, last)
+            for node in (slot.other, slot.owner):
+                slot.set(node, "NODE", slot.ids[slot.other])
+        slot.other.start()
+        self.cluster.settle()
+        code, output = self.cluster.call("fix", "--cluster-yes")  # the replica may not know of the slot
+        assert code == 0, output
+        self.check_loss("moved", subscribers, lost)
+
+    def source_is_killed(self):
+        """A change of a key was not replicated; the newest revision and the log are at the target."""
+        slot, subscribers = self.begin("source")
+        key, others = slot.keys[0], ["m", "s", "i", "x"]
+        with self.losing(slot.owner) as replica:
+            expect(put(self.one, key, "lost")[0], 202)
+            for subscriber in subscribers:
+                wait_for(lambda subscriber=subscriber: subscriber.last(key)[1] == "lost", "the change is not told")
+            slot.begin_move(others)
+        slot.owner.start()
+        keys = " ".join(f"kv{{{slot.tag}}}{name}" for name in others)
+        answer = slot.other.ask(f'MIGRATE 127.0.0.1 {replica.port} "" 0 60000 REPLACE KEYS {keys}')
+        assert answer.startswith("+OK"), answer
+        slot.set(slot.other, "STABLE")
+        value = int(key.rpartition("/")[2])
+        for server, subscriber in zip(self.servers(), subscribers):
+            wait_for(lambda subscriber=subscriber: subscriber.n_resets > 0 and subscriber.last(key)[1] == value,
+                     "the loss is not told")
+            Fixes.ready(server)
+            expect(get(server, key), value)
+
+    def index_is_lost(self):
+        slot, subscribers = self.begin("index")
+        slot.lose(["x", "k" + slot.keys[0]])
+        self.check_loss("index", subscribers, slot.keys[:1])
+
+    def deadlines_are_lost(self):
+        """They are in the records as well."""
+        slot, subscribers = self.begin("deadlines", ttl=TTL_MS)
+        slot.lose(["d"], CHECK_S)
+        for subscriber in subscribers:
+            for i in range(N_KEYS):
+                key = f"deadlines/{i}"
+                wait_for(lambda subscriber=subscriber, key=key: key in subscriber.changes and subscriber.last(key)[1] is None,
+                         f"the end of {key} is not told")
+
+    def log_is_lost(self):
+        slot, subscribers = self.begin("log")
+        slot.lose(["s", "k" + slot.keys[0]])
+        self.check_loss("log", subscribers, slot.keys[:1])
+
+    def nobody_is_there(self):
+        """A client that resumes at a server started later gets a reset."""
+        slot, subscribers = self.begin("nobody")
+        feed = Feed(self.one, "nobody/")
+        expect(put(self.one, "nobody/last", 1)[0], 202)
+        feed.wait_for("nobody/last", 1)
+        for server in self.servers():
+            server.end()
+        slot.lose(["k" + slot.keys[0]])
+        self.one, self.two = self.server(), self.server()
+        for server in self.servers():
+            again = Feed(server, "nobody/", feed.last_id)
+            expect(again.n_resets, 1)
+            expect([key for key, _ in again.told if key == slot.keys[0]], [])
+        del subscribers
+
+    def nothing_is_lost(self):
+        """A move that is taken back."""
+        slot, subscribers = self.begin("back")
+        slot.begin_move(["k" + key for key in slot.keys[::2]])
+        slot.set(slot.owner, "STABLE")
+        slot.complete()
+        for server in self.servers():
+            Fixes.ready(server)
+            for i in range(N_KEYS):
+                expect(get(server, f"back/{i}"), i)
+        expect(put(self.one, slot.keys[0], "on")[0], 202)
+        for subscriber in subscribers:
+            wait_for(lambda subscriber=subscriber: subscriber.last(slot.keys[0])[1] == "on", "the change is not told")
+            expect(subscriber.n_resets, 0)
+
+    def end(self):
+        self.started.kill()
+        self.cluster.end()
+
+
+def main():
+    require_redis()
+    report, tests = Report(), Tests()
+    report.check_each((
+        ("a move that is taken back loses nothing", tests.nothing_is_lost),
+        ("a target is killed, and the source goes on", tests.target_is_killed),
+        ("a target is killed after the move", tests.target_is_killed_after_the_move),
+        ("a source is killed, and an older value is left", tests.source_is_killed),
+        ("an index is lost", tests.index_is_lost),
+        ("the deadlines are lost", tests.deadlines_are_lost),
+        ("a log is lost", tests.log_is_lost),
+        ("keys are lost while no server runs", tests.nobody_is_there)))
+    tests.end()
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
