@@ -40,6 +40,8 @@ struct kv_access {
     struct kv_access_loop loops[];
 };
 
+static const int64_t between_turns_ns = 0;
+
 /* ---- known principals ---- */
 
 static void forget(struct kv_principals *principals, struct known *known)
@@ -128,6 +130,8 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
         access->loops[i] = (struct kv_access_loop){.access = access,
                                                    .denials = &access->denials,
                                                    .meters = access->meters,
+                                                   .turn_ns = &between_turns_ns,
+                                                   .clock_turn_ns = -1,
                                                    .generation = access->generation,
                                                    .rules_generation = access->rules_generation,
                                                    .known = &access->known[i]};
@@ -163,6 +167,12 @@ void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *t
 void kv_access_tell_turns(struct kv_access *access, uint32_t loop, const int64_t *turn_ns)
 {
     access->loops[loop].turn_ns = turn_ns;
+}
+
+void kv_access_look_at_clock(struct kv_access_loop *here)
+{
+    here->clock_s = kv_wall_us() / 1000000;
+    here->clock_turn_ns = *here->turn_ns == between_turns_ns ? -1 : *here->turn_ns;
 }
 
 struct kv_access_loop *kv_access_on(struct kv_access *access, uint32_t loop)

@@ -28,8 +28,8 @@ struct kv_access_loop {
     struct kv_access *access;
     struct kv_denials *denials;  /* of all loops */
     struct kv_principals *known; /* principals whose tokens were seen recently */
-    const int64_t *turn_ns;      /* when the loop's turn began; 0 between turns; NULL: unknown */
-    int64_t clock_turn_ns;       /* the turn in which the wall clock was read */
+    const int64_t *turn_ns;      /* when the loop's turn began; 0 between turns */
+    int64_t clock_turn_ns;       /* the turn in which the wall clock was read; -1: none */
     int64_t clock_s;             /* and its time then, since 1970 */
 };
 
@@ -133,14 +133,14 @@ static inline bool kv_access_is_current(const struct kv_access_loop *here,
     return principal->generation == here->generation;
 }
 
+/* Reads the wall clock. */
+void kv_access_look_at_clock(struct kv_access_loop *here);
+
 /* The wall clock, in seconds since 1970, as of the loop's turn. */
 static inline int64_t kv_access_now_s(struct kv_access_loop *here)
 {
-    int64_t turn_ns = here->turn_ns == NULL ? 0 : *here->turn_ns;
-    if (turn_ns == 0 || turn_ns != here->clock_turn_ns) {
-        here->clock_s = kv_wall_us() / 1000000;
-        here->clock_turn_ns = turn_ns;
-    }
+    if (*here->turn_ns != here->clock_turn_ns)
+        kv_access_look_at_clock(here);
     return here->clock_s;
 }
 

@@ -31,14 +31,14 @@ static inline bool kv_prefixes_cover_all(const struct kv_prefixes *prefixes)
 bool kv_prefixes_cover_part(const struct kv_prefixes *prefixes, struct kv_slice text);
 
 /* Whether one of the prefixes is a prefix of the text: of a key, or of another prefix, all of whose
- * keys are then covered. */
-static inline bool kv_prefixes_cover(const struct kv_prefixes *prefixes, struct kv_slice text)
+ * keys are then covered. Always inline, as most sets have one short prefix. */
+__attribute__((always_inline)) static inline bool
+kv_prefixes_cover(const struct kv_prefixes *prefixes, struct kv_slice text)
 {
     if (prefixes->n != 1)
         return kv_prefixes_cover_part(prefixes, text);
     const struct kv_slice *only = &prefixes->all[0];
-    return text.len >= only->len &&
-           (only->len == 0 || kv_swar_same(text.bytes, only->bytes, only->len));
+    return text.len >= only->len && kv_swar_same(text.bytes, only->bytes, only->len);
 }
 
 /* Finds the first prefix that covers a text at or after `from` in byte order. Returns: its index; n

@@ -247,7 +247,7 @@ static enum kv_fast_verdict read_request(struct fast *fast, struct kv_slice inpu
                                          struct kv_request *request, size_t *ret_len)
 {
     if (fast->client != NULL)
-        fast->heads.token = fast->client->principal->token;
+        kv_head_memory_use_token(&fast->heads, fast->client->principal->token);
     return kv_fast_request_read(input, &fast->heads, request, ret_len);
 }
 
@@ -276,6 +276,7 @@ static void take_input(struct fast *fast)
 {
     struct kv_slice input = input_of(fast);
     fast->is_held_up = false;
+    kv_head_memory_begin(&fast->heads);
     if (input.len != 0 && kv_http_is_draining(context_of(fast)))
         turn_to(fast, LEAVING);
     while (input.len != 0 && fast->state == SERVING) {

@@ -78,7 +78,7 @@ struct reader {
 /* The parts of the head so far. */
 struct head {
     size_t n_headers;
-    struct kv_plain_head plain;
+    struct kv_plain_head *plain; /* of the connection's memory */
     size_t body_len;
     bool reads_cookies;
 };
@@ -216,7 +216,7 @@ static enum meaning meaning_of(struct kv_slice name)
 /* Returns: false for anything but a few digits. */
 static bool read_length(struct head *head)
 {
-    struct kv_slice value = head->plain.length;
+    struct kv_slice value = head->plain->length;
     head->body_len = 0;
     if (value.len == 0 || value.len > 5)
         return false;
@@ -258,10 +258,10 @@ static bool is_host(struct kv_slice value)
 static bool read_token(struct head *head, struct kv_slice value)
 {
     struct kv_slice scheme = KV_SLICE("Bearer ");
-    if (head->plain.token.bytes != NULL || !kv_slice_has_prefix(value, scheme))
+    if (head->plain->token.bytes != NULL || !kv_slice_has_prefix(value, scheme))
         return false;
-    head->plain.token = (struct kv_slice){value.bytes + scheme.len, value.len - scheme.len};
-    return kv_token_is_well_formed(head->plain.token);
+    head->plain->token = (struct kv_slice){value.bytes + scheme.len, value.len - scheme.len};
+    return kv_token_is_well_formed(head->plain->token);
 }
 
 /* Returns: whether the fast path can serve a request with this value. */
@@ -272,12 +272,12 @@ static bool accept_value(struct head *head, enum meaning meaning, struct kv_slic
     case HARMLESS:
         return true;
     case HOST:
-        is_first = head->plain.host.bytes == NULL;
-        head->plain.host = value;
+        is_first = head->plain->host.bytes == NULL;
+        head->plain->host = value;
         return is_first && is_host(value);
     case LENGTH:
-        is_first = head->plain.length.bytes == NULL;
-        head->plain.length = value;
+        is_first = head->plain->length.bytes == NULL;
+        head->plain->length = value;
         return is_first && read_length(head);
     case CONNECTION:
         return is_keep_alive(value);
@@ -356,10 +356,10 @@ static enum kv_fast_verdict take_unknown_head(struct reader *r, struct head *hea
         verdict = take_headers(r, head);
     if (verdict != KV_FAST_PLAIN)
         return verdict;
-    if (head->plain.host.bytes == NULL)
+    if (head->plain->host.bytes == NULL)
         return KV_FAST_OTHER;
-    head->plain.text = (struct kv_slice){begin, (size_t)(r->at - begin)};
-    kv_head_memory_learn(memory, &head->plain);
+    head->plain->text = (struct kv_slice){begin, (size_t)(r->at - begin)};
+    kv_head_memory_learn(memory);
     return KV_FAST_PLAIN;
 }
 
@@ -372,10 +372,10 @@ static enum kv_fast_verdict take_head(struct reader *r, struct head *head,
     take_path(r, request);
     take_query(r, request);
     struct kv_slice rest = {r->at, (size_t)(r->end - r->at)};
-    if (!kv_head_memory_recall(memory, rest, &head->plain))
+    if (!kv_head_memory_recall(memory, rest))
         return take_unknown_head(r, head, memory);
-    r->at += head->plain.text.len;
-    bool is_plain = head->plain.length.bytes == NULL || read_length(head);
+    r->at += head->plain->text.len;
+    bool is_plain = head->plain->length.bytes == NULL || read_length(head);
     return is_plain ? KV_FAST_PLAIN : KV_FAST_OTHER;
 }
 
@@ -394,9 +394,7 @@ enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_
 {
     bool may_be_long = input.len > LONGEST_HEAD;
     struct reader r = {input.bytes, input.bytes + (may_be_long ? LONGEST_HEAD : input.len)};
-    struct head head; /* not zeroed: take_head() writes all members for a plain request */
-    head.n_headers = head.body_len = 0;
-    head.reads_cookies = memory->known->reads_cookies;
+    struct head head = {.plain = &memory->head, .reads_cookies = memory->known->reads_cookies};
     ret_request->is_http_1_0 = false;
     ret_request->n_headers = 0;
     enum kv_fast_verdict verdict = take_head(&r, &head, memory, ret_request);
@@ -406,9 +404,9 @@ enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_
         return verdict;
     r.end = input.bytes + input.len;
     verdict = take_body(&r, &head, ret_request);
-    ret_request->host = head.plain.host;
-    ret_request->token = head.plain.token;
-    ret_request->is_usual_token = head.plain.is_usual_token;
+    ret_request->host = head.plain->host;
+    ret_request->token = head.plain->token;
+    ret_request->is_usual_token = head.plain->is_usual_token;
     *ret_len = (size_t)(r.at - input.bytes);
     return verdict;
 }

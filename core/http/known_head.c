@@ -98,19 +98,40 @@ static inline bool matches(const struct kv_known_head *known, struct kv_slice to
     return true;
 }
 
-bool kv_head_memory_recall(const struct kv_head_memory *memory, struct kv_slice input,
-                           struct kv_plain_head *ret)
+static inline void shift(struct kv_slice *slice, ptrdiff_t distance)
+{
+    if (slice->bytes != NULL)
+        slice->bytes += distance;
+}
+
+/* Need not take equally long for any two tokens: the client has sent both of them. */
+static inline bool repeats(struct kv_plain_head *head, struct kv_slice input)
+{
+    if (head->text.len == 0 || !begins_with(input, head->text.bytes, head->text.len))
+        return false;
+    ptrdiff_t distance = input.bytes - head->text.bytes;
+    head->text.bytes = input.bytes;
+    head->host.bytes += distance;
+    shift(&head->length, distance);
+    shift(&head->token, distance);
+    return true;
+}
+
+bool kv_head_memory_recall(struct kv_head_memory *memory, struct kv_slice input)
 {
     const struct kv_known_head *usual = memory->usual;
+    struct kv_plain_head *head = &memory->head;
     bool is_usual;
     if (usual->n_gaps == 0)
-        is_usual = matches_as_it_is(usual, input, ret);
+        is_usual = matches_as_it_is(usual, input, head);
+    else if (repeats(head, input))
+        return true;
     else if (has_token_only(usual))
-        is_usual = matches_with_token(usual, memory->token, input, ret);
+        is_usual = matches_with_token(usual, memory->token, input, head);
     else
-        is_usual = matches(usual, memory->token, input, ret);
+        is_usual = matches(usual, memory->token, input, head);
     if (!is_usual)
-        *ret = (struct kv_plain_head){0};
+        *head = (struct kv_plain_head){0};
     return is_usual;
 }
 
@@ -164,8 +185,9 @@ static const struct kv_known_head *add(struct kv_known_heads *known,
     return added;
 }
 
-void kv_head_memory_learn(struct kv_head_memory *memory, const struct kv_plain_head *head)
+void kv_head_memory_learn(struct kv_head_memory *memory)
 {
+    const struct kv_plain_head *head = &memory->head;
     assert(memory->known != NULL);
     const struct kv_known_head *known = find(memory->known, head);
     if (known != NULL)

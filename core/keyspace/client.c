@@ -448,9 +448,9 @@ static int renew(struct kv_client *client)
 /* Most servers have no rules. Returns: KV_OK, or the status that ends the command. */
 static inline int judge(struct kv_client *client, struct kv_command *command)
 {
-    if (client->principal->is_unlimited || command->traits->is_in_no_order)
-        return KV_OK;
-    if (kv_admission_passes(client->home->access, client->principal, command))
+    if (client->principal->is_unlimited ||
+        kv_admission_passes(client->home->access, client->principal, command) ||
+        command->traits->is_in_no_order)
         return KV_OK;
     int status = renew(client);
     return status == KV_OK ? kv_admission_judge(client->home->access, client->principal, command)

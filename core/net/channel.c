@@ -198,8 +198,7 @@ char *kv_channel_input(const struct kv_channel *channel, size_t *ret_len)
 
 void kv_channel_consume(struct kv_channel *channel, size_t len)
 {
-    h2o_buffer_consume(&channel->sock->input, len);
-    kv_intake_trim(&channel->sock->input);
+    kv_intake_consume(&channel->sock->input, len);
     kv_channel_count_input(channel);
 }
 

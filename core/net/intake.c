@@ -2,7 +2,8 @@
  * The library doubles a buffer by copying it, which for a body of 100 MiB takes tens of
  * milliseconds of the loop's time. A block of 1 MiB is a separate mapping (daemon/process.c):
  * realloc() moves it by its page table, and all of it goes back to the system at once. So buffers
- * skip the sizes between small ones and that.
+ * skip the sizes between small ones and that. A connection whose input did not fit into a buffer of
+ * the usual size begins its next one with a larger size.
  */
 #include "net/intake.h"
 
@@ -13,9 +14,16 @@
 enum {
     LEAST_ROOM = 4096,
     LARGEST_SMALL = 100 << 10,
-    MAPPED = 1 << 20,        /* the smallest capacity of large buffers */
-    LARGEST_KEPT = 16 << 10, /* of an empty buffer */
+    MAPPED = 1 << 20,  /* the smallest capacity of large buffers */
+    USUAL = 8 << 10,   /* the library's for a first buffer */
+    ROOMY = 2 * USUAL, /* for a first buffer after one that had to grow */
+    MOST_SPARE = 16,   /* roomy buffers */
 };
+
+/* An empty buffer refers to the prototype of the next one. The library keeps spare ones, so a
+ * pipeline is read at once into a buffer that is neither allocated nor copied. */
+static __thread h2o_buffer_prototype_t roomy = {.allocator = {.max = MOST_SPARE},
+                                                ._initial_buf = {.capacity = ROOMY}};
 
 static size_t offset_of(const h2o_buffer_t *buffer)
 {
@@ -67,10 +75,16 @@ size_t kv_intake_bytes(const h2o_buffer_t *buffer)
     return buffer->capacity < MAPPED ? buffer->capacity : offset_of(buffer) + buffer->size;
 }
 
-void kv_intake_trim(h2o_buffer_t **buffer)
+void kv_intake_consume(h2o_buffer_t **buffer, size_t len)
 {
-    if ((*buffer)->size != 0 || (*buffer)->capacity <= LARGEST_KEPT)
+    const h2o_buffer_t *old = *buffer;
+    if (old->size != len) {
+        h2o_buffer_consume(buffer, len);
         return;
+    }
+    if (old->bytes == NULL)
+        return;
+    size_t filled = offset_of(old) + len;
     h2o_buffer_dispose(buffer);
-    h2o_buffer_init(buffer, &h2o_socket_buffer_prototype);
+    h2o_buffer_init(buffer, filled < USUAL ? &h2o_socket_buffer_prototype : &roomy);
 }

@@ -18,7 +18,7 @@ char *kv_intake_reserve(struct st_h2o_buffer_t **buffer, size_t *ret_len);
 /* The memory that it uses. */
 size_t kv_intake_bytes(const struct st_h2o_buffer_t *buffer);
 
-/* Frees the memory of an empty buffer. */
-void kv_intake_trim(struct st_h2o_buffer_t **buffer);
+/* Drops bytes from the front. An empty buffer has no memory. */
+void kv_intake_consume(struct st_h2o_buffer_t **buffer, size_t len);
 
 #endif

@@ -83,7 +83,7 @@ configure() { # build
 
 await_server() {
     until curl -skf "$scheme://127.0.0.1:$port/readyz" >"$folder/ready"; do
-        kill -0 "$server" || { server= && cat "$folder/log" && exit 1; }
+        kill -0 "$server" || { server=; cat "$folder/log"; exit 1; }
         sleep 0.1
     done
 }

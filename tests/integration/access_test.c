@@ -1073,7 +1073,9 @@ static void pipelined_requests_keep_their_tokens(void **state)
     static const struct {
         const char *token;
         int status;
-    } turns[] = {{EVERY, 200}, {OTHER, 403}, {EVERY, 200}, {"", 401}, {READER, 200}, {WRITER, 403}};
+    } turns[] = {{EVERY, 200},  {EVERY, 200},   {OTHER, 403},   {OTHER, 403},  {EVERY, 200},
+                 {EVERY, 200},  {"", 401},      {"", 401},      {READER, 200}, {READER, 200},
+                 {WRITER, 403}, {"wrong", 401}, {"wrong", 401}, {READER, 200}, {READER, 200}};
     struct kv_test_stream stream;
     struct kv_buffer requests = {0};
     (void)state;

@@ -21,6 +21,7 @@ static enum kv_fast_verdict read_copy_after(struct kv_head_memory *memory, struc
     struct kv_request request;
     size_t len;
     char *copy = kv_memdup(input.bytes, input.len);
+    kv_head_memory_begin(memory);
     enum kv_fast_verdict verdict =
         kv_fast_request_read((struct kv_slice){copy, input.len}, memory, &request, &len);
     free(copy);
@@ -85,6 +86,7 @@ static struct kv_request read_with(struct kv_head_memory *memory, const char *te
 {
     struct kv_request request;
     size_t len;
+    kv_head_memory_begin(memory);
     assert_int_equal(kv_fast_request_read(kv_slice_of(text), memory, &request, &len),
                      KV_FAST_PLAIN);
     assert_int_equal(len, strlen(text));
@@ -168,7 +170,7 @@ static void lengths_may_differ_in_a_known_head(void **state)
 static struct kv_request read_with_token(struct kv_head_memory *memory, const char *text)
 {
     struct kv_request request = read_with(memory, text);
-    memory->token = request.token;
+    kv_head_memory_use_token(memory, request.token);
     return request;
 }
 
@@ -258,6 +260,56 @@ static void a_head_without_a_token_has_none(void **state)
     assert_false(request.is_usual_token);
     request = read_with_token(&memory, POST("1") "a");
     assert_int_equal(request.token.len, 0);
+}
+
+/* Reads the next request of a pipeline, which must have these parts, within itself. */
+static struct kv_request read_next(struct kv_head_memory *memory, struct kv_slice *input,
+                                   const char *token, const char *body)
+{
+    struct kv_request request;
+    size_t len;
+    assert_int_equal(kv_fast_request_read(*input, memory, &request, &len), KV_FAST_PLAIN);
+    assert_true(kv_slice_equals(request.token, kv_slice_of(token)));
+    assert_true(kv_slice_equals(request.host, KV_SLICE("h")));
+    assert_true(kv_slice_equals(request.body, kv_slice_of(body)));
+    assert_in_range(request.token.bytes, input->bytes, input->bytes + len);
+    assert_in_range(request.host.bytes, input->bytes, input->bytes + len);
+    *input = (struct kv_slice){input->bytes + len, input->len - len};
+    return request;
+}
+
+static void a_pipeline_may_repeat_its_head(void **state)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory memory = kv_head_memory_of(&known);
+    struct kv_slice input =
+        KV_SLICE(WITH_TOKEN("abc", "1") "a" WITH_TOKEN("abc", "1") "b" WITH_TOKEN(
+            "abc", "2") "cd" WITH_TOKEN("abd", "2") "ef" WITH_TOKEN("abd", "2") "gh");
+    (void)state;
+    kv_head_memory_begin(&memory);
+    kv_head_memory_use_token(&memory, KV_SLICE("abc"));
+    assert_false(read_next(&memory, &input, "abc", "a").is_usual_token); /* parsed */
+    assert_false(read_next(&memory, &input, "abc", "b").is_usual_token);
+    assert_true(read_next(&memory, &input, "abc", "cd").is_usual_token);
+    assert_false(read_next(&memory, &input, "abd", "ef").is_usual_token);
+    assert_false(read_next(&memory, &input, "abd", "gh").is_usual_token);
+    assert_int_equal(input.len, 0);
+}
+
+/* As when the token of the last request was refused. */
+static void a_repeated_token_is_not_usual_for_another_client(void **state)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory memory = kv_head_memory_of(&known);
+    struct kv_slice input =
+        KV_SLICE(WITH_TOKEN("abc", "0") WITH_TOKEN("abc", "0") WITH_TOKEN("abc", "0"));
+    (void)state;
+    read_with_token(&memory, WITH_TOKEN("abc", "0"));
+    kv_head_memory_begin(&memory);
+    assert_true(read_next(&memory, &input, "abc", "").is_usual_token);
+    assert_true(read_next(&memory, &input, "abc", "").is_usual_token);
+    kv_head_memory_use_token(&memory, KV_SLICE(""));
+    assert_false(read_next(&memory, &input, "abc", "").is_usual_token);
 }
 
 static void requests_with_cookies_are_left_to_libh2o_if_cookies_count(void **state)
@@ -503,6 +555,8 @@ int main(void)
         cmocka_unit_test(another_token_is_not_mistaken_for_the_known_one),
         cmocka_unit_test(a_known_head_has_a_gap_for_the_token),
         cmocka_unit_test(a_head_without_a_token_has_none),
+        cmocka_unit_test(a_pipeline_may_repeat_its_head),
+        cmocka_unit_test(a_repeated_token_is_not_usual_for_another_client),
         cmocka_unit_test(requests_with_cookies_are_left_to_libh2o_if_cookies_count),
         cmocka_unit_test(a_head_that_starts_like_a_known_one_is_parsed),
         cmocka_unit_test(more_heads_than_are_remembered_are_parsed),
