@@ -207,6 +207,23 @@ class Tests:
             expect(get(server, f"fix/{i}"), i)
         server.end()
 
+    def fix_without_a_mark(self):
+        """It does not look for keys of a slot that is not marked anywhere."""
+        server = self.server("10s")
+        self.fill(server, "unmarked")
+        slot = Slot(self.cluster, "unmarked/")
+        slot.begin_move(["k" + key for key in slot.keys[::2]])
+        for node in (slot.owner, slot.other):
+            slot.set(node, "STABLE")
+        self.unready(server)
+        slot.set(slot.other, "IMPORTING", slot.ids[slot.owner])
+        code, output = self.cluster.call("fix")
+        assert code == 0, output
+        self.ready(server)
+        for i in range(N_KEYS):
+            expect(get(server, f"unmarked/{i}"), i)
+        server.end()
+
     def end(self):
         self.started.kill()
         self.cluster.end()
@@ -222,7 +239,8 @@ def main():
         ("nothing is written in place of what is at the other master", tests.log_at_the_other_master),
         ("a server that starts meanwhile loses nothing", tests.start_meanwhile),
         ("a server starts while a slot is being moved", tests.start_during_a_move),
-        ("`redis-cli --cluster fix` makes it whole", tests.fix)))
+        ("`redis-cli --cluster fix` makes it whole", tests.fix),
+        ("also if no mark is left, once one is set", tests.fix_without_a_mark)))
     tests.end()
     return report.end()
 
