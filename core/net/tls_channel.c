@@ -5,8 +5,8 @@
  * sent; records that the kernel does not take belong to the channel, and the rest of the text stays
  * in place, unencrypted, until they are gone.
  *
- * Some records are not the user's (handshakes, answers to key updates, alerts): they have to keep
- * their place, so they wait after the data that is being sent.
+ * Some records are not the user's (handshakes, alerts): they have to keep their place, so they wait
+ * after the data that is being sent.
  */
 #include "net/tls_channel.h"
 

@@ -217,24 +217,22 @@ static int add_text(h2o_buffer_t **input, struct kv_slice text)
     return 0;
 }
 
+/* A KeyUpdate that the peer has asked for, however often, must precede the next text (RFC 8446,
+ * section 4.6.3). It comes with that text, and not earlier, so that no record of the server's own
+ * waits for a peer that does not read, and keeps close_notify from being sent. */
+static int write_by_records(struct kv_tls_codec *codec, struct kv_slice text)
+{
+    if (codec->input.owes_update && kv_tls_records_renew_own(codec->records, codec->out) != 0)
+        return -1;
+    codec->input.owes_update = false;
+    return kv_tls_records_seal(codec->records, KV_TLS_TEXT, text, codec->out);
+}
+
 static int send_alert(struct kv_tls_codec *codec, char level, uint8_t alert)
 {
     const char text[] = {level, (char)alert};
     return kv_tls_records_seal(codec->records, KV_TLS_ALERT, (struct kv_slice){text, sizeof(text)},
                                codec->out);
-}
-
-/* Appends what the peer's records require: one KeyUpdate, however often it has asked for it, or an
- * alert. After close_notify there is neither. Returns: -1 if that fails. */
-static int answer_records(struct kv_tls_codec *codec)
-{
-    struct kv_tls_input *input = &codec->input;
-    if (codec->has_said_end)
-        return 0;
-    if (input->owes_update && kv_tls_records_renew_own(codec->records, codec->out) != 0)
-        return -1;
-    input->owes_update = false;
-    return input->alert != 0 ? send_alert(codec, FATAL, input->alert) : 0;
 }
 
 static enum kv_tls_progress read_records(struct kv_tls_codec *codec, h2o_buffer_t **input)
@@ -246,8 +244,11 @@ static enum kv_tls_progress read_records(struct kv_tls_codec *codec, h2o_buffer_
            KV_TLS_CAME_TEXT)
         if (add_text(input, text) != 0)
             return KV_TLS_HAS_FAILED;
-    if (answer_records(codec) != 0 || came == KV_TLS_CAME_BROKEN)
+    if (came == KV_TLS_CAME_BROKEN) {
+        if (codec->input.alert != 0 && !codec->has_said_end)
+            send_alert(codec, FATAL, codec->input.alert);
         return KV_TLS_HAS_FAILED;
+    }
     return came == KV_TLS_CAME_END ? KV_TLS_IS_DONE : KV_TLS_WAITS_FOR_PEER;
 }
 
@@ -260,9 +261,7 @@ enum kv_tls_progress kv_tls_codec_decrypt(struct kv_tls_codec *codec, h2o_buffer
 
 int kv_tls_codec_encrypt(struct kv_tls_codec *codec, struct kv_slice text)
 {
-    if (codec->records == NULL)
-        return write_by_openssl(codec, text);
-    return kv_tls_records_seal(codec->records, KV_TLS_TEXT, text, codec->out);
+    return codec->records != NULL ? write_by_records(codec, text) : write_by_openssl(codec, text);
 }
 
 int kv_tls_codec_end(struct kv_tls_codec *codec)

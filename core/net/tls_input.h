@@ -21,7 +21,8 @@ struct kv_tls_input {
     uint8_t n_updates;
     uint8_t alert;    /* after BROKEN: to be sent to the peer; 0: none */
     bool has_text;    /* since kv_tls_input_begin() */
-    bool owes_update; /* the peer has asked for a KeyUpdate; the caller sends it, and resets this */
+    bool owes_update; /* the peer has asked for a KeyUpdate, which must precede the next text; the
+                         caller sends it, and resets this */
     bool has_ended;   /* by close_notify: what comes later is ignored */
 };
 

@@ -324,6 +324,32 @@ static void request_before_close_notify_is_answered(void **state)
     close_raw(&raw);
 }
 
+/* It would come with the next text, and until then nothing can keep close_notify from being sent.
+ */
+static void answer_to_a_key_update_does_not_precede_close_notify(void **state)
+{
+    enum {
+        CLOSE_NOTIFY = 5 + 2 + 1 + 16 /* header, alert, type and tag */
+    };
+    struct raw raw;
+    char rest[16];
+    (void)state;
+    open_raw(&raw);
+    write_request(&raw);
+    send_written(&raw);
+    expect_answer(&raw);
+    assert_int_equal(SSL_key_update(raw.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    assert_int_equal(SSL_do_handshake(raw.ssl), 1);
+    SSL_shutdown(raw.ssl);
+    send_written(&raw);
+    kv_test_stream_await_end(&raw.stream);
+    assert_int_equal(kv_test_stream_unread(&raw.stream).len, CLOSE_NOTIFY);
+    pass_on(&raw);
+    assert_int_equal(SSL_get_error(raw.ssl, SSL_read(raw.ssl, rest, sizeof(rest))),
+                     SSL_ERROR_ZERO_RETURN);
+    close_raw(&raw);
+}
+
 /* Expects the server to send that alert, encrypted, and to close the connection. */
 static void expect_alert(struct raw *raw, int reason)
 {
@@ -433,6 +459,7 @@ int main(void)
         TEST(record_may_arrive_in_two_parts),
         cmocka_unit_test_setup_teardown(slow_record_is_read, start_impatient, stop),
         TEST(request_before_close_notify_is_answered),
+        TEST(answer_to_a_key_update_does_not_precede_close_notify),
         TEST(changed_bit_ends_the_connection_with_an_alert),
         TEST(records_that_are_not_encrypted_end_the_connection_with_an_alert),
         TEST(endless_key_updates_end_the_connection_with_an_alert),
