@@ -1,5 +1,6 @@
 /* A server that runs out of descriptors serves the connections that it has, and refuses others
  * without spinning until there is room. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -25,55 +27,79 @@ static void ask(struct kv_test_stream *stream)
     kv_test_response_fini(&response);
 }
 
-/* The server says that there are too many connections, before anything was asked. */
+/* The server says that there are too many connections. */
+static void expect_refusal_in(struct kv_test_stream *stream, struct kv_test_response *response)
+{
+    assert_int_equal(response->status, 503);
+    assert_string_equal(kv_test_response_header(response, "connection"), "close");
+    assert_string_equal(kv_test_response_header(response, "retry-after"), "1");
+    kv_test_stream_await_end(stream);
+    kv_test_response_fini(response);
+}
+
+/* It says so before anything was asked. */
 static void expect_refusal(struct kv_test_stream *stream)
 {
     struct kv_test_response response = {0};
     assert_true(kv_test_http_receive(stream, &response));
-    assert_int_equal(response.status, 503);
-    assert_string_equal(kv_test_response_header(&response, "connection"), "close");
-    assert_string_equal(kv_test_response_header(&response, "retry-after"), "1");
-    kv_test_stream_await_end(stream);
+    expect_refusal_in(stream, &response);
+}
+
+/* Every connection is answered: served, or refused. Returns: whether it was served. */
+static bool is_served(struct kv_test_stream *stream)
+{
+    struct kv_test_response response = {0};
+    if (kv_test_http_ask(stream, "GET", "/healthz", NULL, NULL, &response) != 200) {
+        expect_refusal_in(stream, &response);
+        return false;
+    }
     kv_test_response_fini(&response);
+    return true;
 }
 
 static void await_service(uint16_t port)
 {
     int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
-    int status;
-    do {
+    bool has_room = false;
+    while (!has_room && kv_test_now_ms() < deadline_ms) {
         struct kv_test_stream stream;
-        struct kv_test_response response = {0};
         kv_test_stream_open(&stream, port);
-        status = kv_test_http_ask(&stream, "GET", "/healthz", NULL, NULL, &response);
-        kv_test_response_fini(&response);
+        has_room = is_served(&stream);
         kv_test_stream_close(&stream);
-    } while (status != 200 && kv_test_now_ms() < deadline_ms);
-    assert_int_equal(status, 200);
+    }
+    assert_true(has_room);
 }
 
+/* The system distributes connections over the loops, and the first loops to run get the
+ * descriptors, for early connections or late ones. */
 static void server_without_descriptors_refuses_without_spinning_and_continues(void **state)
 {
     static struct kv_test_stream streams[CONNECTIONS];
-    const struct kv_test_server *server = *state;
-    const struct kv_test_program *program = &server->program;
+    struct kv_test_server server;
+    const struct kv_test_program *program = &server.program;
+    int n_served = 0;
+    (void)state;
+    kv_test_start(&server, "");
     rlim_t most = kv_test_program_descriptors(program) + ROOM;
     assert_int_equal(prlimit(program->pid, RLIMIT_NOFILE, &(struct rlimit){most, most}, NULL), 0);
-    kv_test_stream_open(&streams[0], server->port);
+    kv_test_stream_open(&streams[0], server.port);
     ask(&streams[0]); /* the server has it before there are others */
     for (int i = 1; i < CONNECTIONS; i++)
-        kv_test_stream_open(&streams[i], server->port); /* the system takes them for the server */
+        kv_test_stream_open(&streams[i], server.port); /* the system takes them for the server */
     int64_t before = kv_test_program_processor_ms(program);
     kv_test_sleep_ms(WATCHED_MS);
     int64_t used = kv_test_program_processor_ms(program) - before;
     print_message("%jd ms of processor time in %d ms\n", (intmax_t)used, WATCHED_MS);
     assert_true(used < WATCHED_MS / 4);
-    ask(&streams[0]);
-    expect_refusal(&streams[CONNECTIONS - 1]);
+    for (int i = 0; i < CONNECTIONS; i++)
+        n_served += is_served(&streams[i]);
+    print_message("%d of %d connections were served\n", n_served, CONNECTIONS);
+    assert_in_range(n_served, ROOM / 2, 2 * ROOM);
     ask(&streams[0]);
     for (int i = 0; i < CONNECTIONS; i++)
         kv_test_stream_close(&streams[i]);
-    await_service(server->port);
+    await_service(server.port);
+    kv_test_server_stop_cleanly(&server);
 }
 
 /* Sends more than may be under way while writes are held back, so that the rest is not read. */
@@ -129,12 +155,13 @@ static void start_with_descriptors(struct kv_test_server *server, rlim_t most, c
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){most, most}), 0);
 }
 
-static bool log_has(const struct kv_test_server *server, const char *part)
+/* It would have warned before that line. */
+static void expect_no_warning(const struct kv_test_server *server)
 {
+    kv_test_await_log(server, "listening on");
     char *log = kv_test_server_log(server);
-    bool has = strstr(log, part) != NULL;
+    assert_null(strstr(log, "warn"));
     free(log);
-    return has;
 }
 
 /* Those that have ended, and those that are refused, while their peers stay. */
@@ -177,7 +204,7 @@ static void default_limit_of_connections_follows_the_system_silently(void **stat
     size_t n_served = 0, n_refused = 0;
     (void)state;
     start_with_descriptors(&server, 2 * DESCRIPTORS, "");
-    assert_false(log_has(&server, "warn"));
+    expect_no_warning(&server);
     kv_test_server_stop_cleanly(&server);
     start_with_descriptors(&server, DESCRIPTORS, "");
     /* the client has no more descriptors than the server */
@@ -200,21 +227,30 @@ static void unattainable_limit_of_connections_causes_a_warning(void **state)
     struct kv_test_server server;
     (void)state;
     start_with_descriptors(&server, 128, "limits: {connections: 50}\n");
-    assert_false(log_has(&server, "warn"));
+    expect_no_warning(&server);
     kv_test_server_stop_cleanly(&server);
     start_with_descriptors(&server, 128, "limits: {connections: 1000}\n");
-    assert_true(log_has(&server, "warn  server: limits.connections is 1000"));
+    kv_test_await_log(&server, "warn  server: limits.connections is 1000");
     kv_test_server_stop_cleanly(&server);
 }
+
+/* A failed test leaves connections open, which would be too many for those after it. */
+static int close_descriptors(void **state)
+{
+    (void)state;
+    return close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, close_descriptors)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clients_that_leave_while_unread_are_noticed),
-        cmocka_unit_test(server_without_descriptors_refuses_without_spinning_and_continues),
-        cmocka_unit_test(connections_leave_descriptors_to_the_store),
-        cmocka_unit_test(default_limit_of_connections_follows_the_system_silently),
-        cmocka_unit_test(unattainable_limit_of_connections_causes_a_warning),
+        TEST(clients_that_leave_while_unread_are_noticed),
+        TEST(server_without_descriptors_refuses_without_spinning_and_continues),
+        TEST(connections_leave_descriptors_to_the_store),
+        TEST(default_limit_of_connections_follows_the_system_silently),
+        TEST(unattainable_limit_of_connections_causes_a_warning),
     };
-    return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
