@@ -1568,6 +1568,7 @@ static void denials_are_logged_without_tokens(void **state)
     kv_test_await_log(&server, "http: a token was refused, from 127.0.0.1: ");
     for (int i = 0; i < 200; i++)
         assert_int_equal(ask("", "GET", "/storage/a/x", "", NULL), 401);
+    kv_test_await_log(&server, DENIED);
     char *log = kv_test_server_log(&server);
     int n = 0;
     for (const char *at = log; (at = strstr(at, DENIED)) != NULL; at++)
