@@ -26,11 +26,6 @@ enum {
     VALUE = 1000,
 };
 
-static bool is_store(const char *name)
-{
-    return strcmp(getenv("KV_TEST_STORE"), name) == 0;
-}
-
 /* ---- stores ---- */
 
 /* Nothing that can be compressed to little. */
@@ -264,12 +259,12 @@ static void truncated_database_is_refused(void **state)
 {
     static const int percents[] = {0, 1, 50, 90};
     /* RocksDB takes a manifest that ends early for one that was being written to. */
-    size_t n = is_store("lmdb") ? 4 : 2;
+    size_t n = kv_test_uses_store("lmdb") ? 4 : 2;
     (void)state;
     for (size_t i = 0; i < n; i++) {
         struct kv_test_store store;
         make_store(&store);
-        char *name = find_in_database(&store, is_store("lmdb") ? "data.mdb" : "MANIFEST");
+        char *name = find_in_database(&store, kv_test_uses_store("lmdb") ? "data.mdb" : "MANIFEST");
         cut(&store, name, percents[i]);
         free(name);
         expect_refusal_and_remove(&store, "");
@@ -293,7 +288,7 @@ static void database_of_garbage_is_refused(void **state)
     struct kv_buffer bytes = {0};
     (void)state;
     make_store(&store);
-    char *name = find_in_database(&store, is_store("lmdb") ? "data.mdb" : "CURRENT");
+    char *name = find_in_database(&store, kv_test_uses_store("lmdb") ? "data.mdb" : "CURRENT");
     char *path = file_in(&store, name);
     kv_test_file_read(path, &bytes);
     memset(bytes.bytes, 'g', bytes.len);
@@ -471,7 +466,7 @@ static void damaged_rows_are_errors_and_never_wrong_answers(void **state)
     int damaged;
     int64_t limit_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
     (void)state;
-    if (!is_store("rocksdb"))
+    if (!kv_test_uses_store("rocksdb"))
         skip(); /* LMDB has no checksums: it cannot notice */
     start_with_keys(&store, KEYS);
     kv_test_stream_open(&stream, store.server.port);

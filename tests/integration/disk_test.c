@@ -416,7 +416,7 @@ static void lmdb_at_its_map_size_accepts_deletes_and_restarts(void **state)
     static const char options[] = ", map_size: 4MiB";
     struct scene scene = {0};
     (void)state;
-    if (strcmp(getenv("KV_TEST_STORE"), "lmdb") != 0)
+    if (!kv_test_uses_store("lmdb"))
         skip(); /* RocksDB has no limit of its own */
     kv_test_store_make(&scene.store);
     begin(&scene, options);
@@ -447,7 +447,7 @@ static void lmdb_beyond_its_map_size_starts_reads_and_deletes(void **state)
     static const char options[] = ", map_size: 1MiB";
     struct scene scene = {0};
     (void)state;
-    if (strcmp(getenv("KV_TEST_STORE"), "lmdb") != 0)
+    if (!kv_test_uses_store("lmdb"))
         skip(); /* RocksDB has no limit of its own */
     kv_test_store_make(&scene.store);
     begin(&scene, ", map_size: 16MiB");
@@ -528,7 +528,7 @@ static void database_that_fails_behind_the_journal_loses_nothing(void **state)
 {
     struct scene scene = {0};
     (void)state;
-    if (strcmp(getenv("KV_TEST_STORE"), "lmdb") != 0)
+    if (!kv_test_uses_store("lmdb"))
         skip(); /* RocksDB has no such write */
     fail_behind_writes(&scene, "", "unsure");
 }

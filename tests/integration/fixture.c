@@ -138,10 +138,14 @@ uint16_t kv_test_server_start_tls(struct kv_test_server *server, const char *mor
     return kv_test_await_tls_port(server);
 }
 
+bool kv_test_uses_store(const char *module)
+{
+    return strcmp(setting("KV_TEST_STORE"), module) == 0;
+}
+
 bool kv_test_has_durable_store(void)
 {
-    const char *store = setting("KV_TEST_STORE");
-    return strcmp(store, "rocksdb") == 0 || strcmp(store, "lmdb") == 0;
+    return kv_test_uses_store("rocksdb") || kv_test_uses_store("lmdb");
 }
 
 bool kv_test_has_twins(void)

@@ -51,6 +51,9 @@ uint16_t kv_test_await_tls_port(const struct kv_test_server *server);
  * lines of the configuration. Returns: the port of TLS. */
 uint16_t kv_test_server_start_tls(struct kv_test_server *server, const char *more);
 
+/* Whether the tests run with this store. */
+bool kv_test_uses_store(const char *module);
+
 /* Whether the store is one that outlives its server. */
 bool kv_test_has_durable_store(void);
 

@@ -34,7 +34,7 @@ static int n_many; /* keys */
 
 static bool store_takes_its_time(void)
 {
-    return strcmp(getenv("KV_TEST_STORE"), "late") == 0 || kv_test_has_twins();
+    return kv_test_uses_store("late") || kv_test_has_twins();
 }
 
 /* ---- writers ---- */

@@ -715,7 +715,7 @@ static void endless_hooks_cost_only_the_drain_time(void **state)
         kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k%d\",\"value\":1}}", i);
     kv_test_ws_put_text(&ws, "{\"type\":\"delete\",\"payload\":{\"key\":\"a\"}}");
     kv_test_stream_flush(&ws.stream);
-    if (strcmp(getenv("KV_TEST_STORE"), "memory") == 0 && IS_QUICK)
+    if (kv_test_uses_store("memory") && IS_QUICK)
         kv_test_await_log(&rig->server, "hooks may write no more");
     while (kv_test_http_status(port, "GET", "/storage/n", NULL, NULL) != 200)
         kv_test_sleep_ms(5);
@@ -1046,7 +1046,7 @@ static void function_that_does_not_end_is_stopped(void **state)
 static void update_of_an_unreadable_value_writes_nothing(void **state)
 {
     struct rig *rig = *state;
-    if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
+    if (!kv_test_uses_store("late"))
         skip(); /* the others do not fail */
     setenv("KV_TEST_STORE_OPTIONS", "failing_key: list", 1);
     uint16_t port = start(rig, "function on_set(key)\n"
@@ -1326,7 +1326,7 @@ static void scripts_run_in_the_order_listed_for_their_prefixes(void **state)
 static void import_calls_no_hooks(void **state)
 {
     struct rig *rig = *state;
-    if (strcmp(getenv("KV_TEST_STORE"), "rocksdb") == 0 || kv_test_has_twins())
+    if (kv_test_uses_store("rocksdb") || kv_test_has_twins())
         skip(); /* a durable store ends after the import */
     write_script(rig, "function before_set() return 'changed' end\n"
                       "function on_set() kv.set('seen', 1) end\n");

@@ -248,7 +248,7 @@ static void import_is_not_delivered(void **state)
 {
     struct rig *rig = *state;
     struct kv_buffer yaml = {0};
-    if (strcmp(getenv("KV_TEST_STORE"), "rocksdb") == 0)
+    if (kv_test_uses_store("rocksdb"))
         skip(); /* a durable store ends after the import */
     kv_test_file_put(rig->folder, "lines", "{\"key\":\"a\",\"value\":1}\n");
     kv_buffer_printf(&yaml, "sinks: [{module: file, options: {path: '%s/out'}}]\n", rig->folder);
@@ -674,7 +674,7 @@ static void event_longer_than_any_file_is_dropped_alone(void **state)
 {
     struct rig *rig = *state;
     const struct rlimit limit = {20000, 20000};
-    if (strcmp(getenv("KV_TEST_STORE"), "rocksdb") == 0)
+    if (kv_test_uses_store("rocksdb"))
         skip(); /* its own files would be limited, too */
     char *letters = kv_test_letters('x', 30000);
     letters[0] = letters[29999] = '"';

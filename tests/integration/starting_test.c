@@ -11,7 +11,7 @@
 
 static bool opens_at_once(void)
 {
-    return strcmp(getenv("KV_TEST_STORE"), "late") != 0;
+    return !kv_test_uses_store("late");
 }
 
 /* A server whose store takes that long to open. Only the late store can. */

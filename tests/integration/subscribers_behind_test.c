@@ -153,7 +153,7 @@ static void a_subscription_that_the_store_fails_ends_and_says_so(void **state)
     struct kv_test_server server;
     struct kv_test_ws ws;
     (void)state;
-    if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
+    if (!kv_test_uses_store("late"))
         skip(); /* the others do not fail */
     setenv("KV_TEST_STORE_OPTIONS", "failing_key: broken", 1);
     kv_test_start(&server, "");
