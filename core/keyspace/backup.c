@@ -43,7 +43,6 @@ struct kv_backup {
     struct kv_log_read *read;
     struct kv_timer timer;
     struct kv_touch_watch touches;
-    struct kv_buffer taken; /* touches */
 };
 
 static struct kv_feed *feed_of(const struct kv_backup *backup)
@@ -80,9 +79,11 @@ static void bring_touch(struct kv_backup *backup, const struct kv_touch *touch)
 static bool bring_touches(struct kv_backup *backup)
 {
     struct kv_touch touch;
-    bool is_whole = kv_touches_take(&feed_of(backup)->touches, &backup->touches, &backup->taken);
-    for (size_t at = 0; kv_touches_read(&backup->taken, &at, &touch);)
+    struct kv_buffer taken = {0};
+    bool is_whole = kv_touches_take(&feed_of(backup)->touches, &backup->touches, &taken);
+    for (size_t at = 0; kv_touches_read(&taken, &at, &touch);)
         bring_touch(backup, &touch);
+    kv_buffer_fini(&taken);
     return is_whole;
 }
 
@@ -184,7 +185,6 @@ static void take_page(struct kv_backup *backup, const struct kv_command *command
 static void destroy(struct kv_backup *backup)
 {
     kv_buffer_fini(&backup->cursor);
-    kv_buffer_fini(&backup->taken);
     free(backup);
 }
 

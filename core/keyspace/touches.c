@@ -34,13 +34,22 @@ static bool is_touch(const struct kv_cmd *cmd)
     }
 }
 
+/* What has been gathered is of no use without the rest. */
+static void lose(struct kv_touch_watch *watch)
+{
+    watch->has_lost = true;
+    kv_buffer_fini(&watch->gathered);
+}
+
 static void gather(struct kv_touch_watch *watch, const struct kv_touch *touch)
 {
     const struct header header = {touch->revision, touch->deadline_ms, touch->key.len};
     size_t size = sizeof(header) + touch->key.len;
+    if (watch->has_lost)
+        return;
     if (watch->gathered.len + size > watch->most_bytes ||
         kv_buffer_try_reserve(&watch->gathered, size) == NULL) {
-        watch->has_lost = true;
+        lose(watch);
         return;
     }
     kv_buffer_append(&watch->gathered, (struct kv_slice){(const char *)&header, sizeof(header)});
@@ -67,7 +76,7 @@ void kv_touches_miss(struct kv_touches *touches)
 {
     pthread_mutex_lock(&touches->lock);
     KV_LIST_EACH(&touches->watches, link, after)
-    KV_CONTAINER(link, struct kv_touch_watch, link)->has_lost = true;
+    lose(KV_CONTAINER(link, struct kv_touch_watch, link));
     pthread_mutex_unlock(&touches->lock);
 }
 
@@ -92,7 +101,6 @@ void kv_touches_unwatch(struct kv_touches *touches, struct kv_touch_watch *watch
 bool kv_touches_take(struct kv_touches *touches, struct kv_touch_watch *watch,
                      struct kv_buffer *ret)
 {
-    kv_buffer_fini(ret);
     pthread_mutex_lock(&touches->lock);
     *ret = watch->gathered;
     watch->gathered = (struct kv_buffer){0};

@@ -59,7 +59,8 @@ void kv_touches_miss(struct kv_touches *touches);
 void kv_touches_watch(struct kv_touches *touches, struct kv_touch_watch *watch, size_t most_bytes);
 void kv_touches_unwatch(struct kv_touches *touches, struct kv_touch_watch *watch);
 
-/* Moves the gathered touches to `ret`, in order. Returns: false if some were lost. Threads: any. */
+/* Moves the gathered touches to `ret`, in order. Owns: the caller, by kv_buffer_fini(). Returns:
+ * false if some were lost; then there are none. Threads: any. */
 bool kv_touches_take(struct kv_touches *touches, struct kv_touch_watch *watch,
                      struct kv_buffer *ret);
 
