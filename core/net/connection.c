@@ -361,7 +361,7 @@ static bool is_working(const struct kv_connection *connection)
 /* While it waits, the memory that it holds is not released. */
 static bool has_to_wait(const struct kv_connection *connection)
 {
-    return kv_channel_is_writing(&connection->channel) ||
+    return connection->protocol->is_entering || kv_channel_is_writing(&connection->channel) ||
            kv_channel_is_held_up(&connection->channel) || is_working(connection) ||
            incomplete(connection) != 0;
 }

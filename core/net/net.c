@@ -111,10 +111,25 @@ static void on_secured(void *user, enum kv_channel_event event)
         open_service(connection);
 }
 
+static size_t memory_of_handshake(const void *user)
+{
+    const struct kv_connection *connection = user;
+    return kv_channel_session_memory(&connection->channel);
+}
+
+/* Before the handshake is complete, the peer cannot be told the reason. */
+static void end_handshake(void *user)
+{
+    kv_connection_close(user);
+}
+
 /* tls: NULL: not encrypted. */
 static void enter(struct kv_connection *connection, struct kv_tls *tls)
 {
-    static const struct kv_protocol securing = {.on_read = on_secured, .is_entering = true};
+    static const struct kv_protocol securing = {.on_read = on_secured,
+                                                .holds = memory_of_handshake,
+                                                .give_way = end_handshake,
+                                                .is_entering = true};
     if (tls == NULL) {
         open_service(connection);
         return;

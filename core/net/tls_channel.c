@@ -66,13 +66,11 @@ static void count(struct kv_tls_session *session)
                                         session->flying.capacity + session->waiting.capacity);
 }
 
-/* The channel counts the partial record as input. In a handshake, which the caller ends in time
- * anyway, reading is not held up for it: the peer could not be told the reason. */
+/* The channel counts the partial record as input. */
 static void note_partial(struct kv_tls_session *session)
 {
     struct kv_channel *channel = session->channel;
-    if (session->is_open)
-        channel->partial.len = kv_tls_codec_partial(&session->codec, &channel->partial.memory);
+    channel->partial.len = kv_tls_codec_partial(&session->codec, &channel->partial.memory);
 }
 
 /* ---- sending ---- */
@@ -412,6 +410,11 @@ void kv_channel_secure(struct kv_channel *channel, struct kv_tls *tls, struct kv
     channel->ops = &tls_ops;
     count(session);
     take_early(session);
+}
+
+size_t kv_channel_session_memory(const struct kv_channel *channel)
+{
+    return session_of(channel)->charge.bytes;
 }
 
 bool kv_channel_met_plain_http(const struct kv_channel *channel)

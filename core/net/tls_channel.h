@@ -22,6 +22,9 @@ void kv_tls_bench_destroy(struct kv_tls_bench *bench);
  * bench: lent as long as the channel lives. */
 void kv_channel_secure(struct kv_channel *channel, struct kv_tls *tls, struct kv_tls_bench *bench);
 
+/* The bytes that the session of an encrypted channel counts, without its input. */
+size_t kv_channel_session_memory(const struct kv_channel *channel);
+
 /* For a channel whose handshake failed: whether the peer speaks unencrypted HTTP, or has sent a
  * PROXY header, which nobody expected. */
 bool kv_channel_met_plain_http(const struct kv_channel *channel);

@@ -20,9 +20,13 @@
 #include "net/tls_secrets.h"
 
 enum {
-    MEMORY_OF_SSL = 14 << 10,     /* of an idle connection, approximately */
-    MEMORY_OF_RECORDS = 3 << 10,  /* likewise, after a handshake of TLS 1.3 */
-    MEMORY_OF_PARTIAL = 17 << 10, /* OpenSSL's, for a record of any length */
+    MEMORY_OF_SSL = 14 << 10,       /* of an idle connection, approximately */
+    MEMORY_OF_RECORDS = 3 << 10,    /* likewise, after a handshake of TLS 1.3 */
+    MEMORY_OF_PARTIAL = 17 << 10,   /* OpenSSL's, for a record of any length */
+    MEMORY_OF_HANDSHAKE = 40 << 10, /* likewise, once it has begun */
+    MEMORY_OF_MESSAGE = 132 << 10,  /* of a handshake: the longest */
+    LEAST_LONG = 16 << 10,          /* bytes of messages that are counted */
+    MESSAGE_HEADER = 4,             /* bytes: the type of a message, and its length */
 };
 
 /* The levels of alerts, which receivers ignore (RFC 8446, section 6). */
@@ -118,7 +122,36 @@ void kv_tls_codec_fini(struct kv_tls_codec *codec)
 
 size_t kv_tls_codec_memory(const struct kv_tls_codec *codec)
 {
+    if (codec->secrets != NULL && codec->n_read != 0)
+        return MEMORY_OF_HANDSHAKE;
     return codec->ssl != NULL ? MEMORY_OF_SSL : MEMORY_OF_RECORDS;
+}
+
+/* OpenSSL has read the announced length of a message, and has reserved memory for all of it. Other
+ * messages of clients are short. */
+static bool awaits_message(const SSL *ssl)
+{
+    OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+    return state == TLS_ST_SR_CLNT_HELLO || state == TLS_ST_SR_CERT;
+}
+
+/* The length of the message that is awaited; the longest, if the client's first bytes do not tell.
+ */
+static size_t awaited(const struct kv_tls_codec *codec)
+{
+    bool is_first = codec->n_read < codec->announced;
+    return is_first && codec->announced < MEMORY_OF_MESSAGE ? codec->announced : MEMORY_OF_MESSAGE;
+}
+
+/* The messages stay in memory until the handshake is complete. */
+static size_t partial_handshake(const struct kv_tls_codec *codec, size_t *ret_memory)
+{
+    bool is_partial = awaits_message(codec->ssl);
+    *ret_memory = 0;
+    if (!is_partial && codec->n_read < LEAST_LONG)
+        return 0;
+    *ret_memory = is_partial ? awaited(codec) : codec->n_read;
+    return codec->n_read;
 }
 
 /* OpenSSL reads a header, then the rest of that record, and nothing beyond it. So it has a partial
@@ -130,6 +163,8 @@ static bool has_partial(SSL *ssl)
 
 size_t kv_tls_codec_partial(const struct kv_tls_codec *codec, size_t *ret_memory)
 {
+    if (codec->secrets != NULL)
+        return partial_handshake(codec, ret_memory);
     if (codec->ssl == NULL) {
         *ret_memory = codec->input.partial.capacity;
         return codec->input.partial.len;
@@ -152,8 +187,20 @@ static void begin_text(struct kv_tls_codec *codec)
         free_ssl(codec);
 }
 
+/* A client begins with a record, of a message, with its length (RFC 8446, sections 4 and 5.1).
+ * Returns: the length of all of it; 0 if the bytes do not tell. */
+static size_t announced_by(const struct kv_tls_bytes *bytes)
+{
+    const unsigned char *at = (const unsigned char *)bytes->bytes + KV_TLS_HEADER;
+    if (bytes->len < KV_TLS_HEADER + MESSAGE_HEADER || (at[-2] << 8 | at[-1]) < MESSAGE_HEADER)
+        return 0;
+    return KV_TLS_HEADER + MESSAGE_HEADER + ((size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3]);
+}
+
 enum kv_tls_progress kv_tls_codec_shake_hands(struct kv_tls_codec *codec)
 {
+    if (codec->n_read == 0)
+        codec->announced = announced_by(&codec->arrived);
     ERR_clear_error();
     int result = SSL_do_handshake(codec->ssl);
     if (result == 1) {

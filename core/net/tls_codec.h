@@ -21,6 +21,7 @@ struct kv_tls_codec {
     struct kv_tls_bytes arrived;    /* to be decrypted */
     struct ssl_st *ssl;             /* NULL: `records` has taken over */
     size_t n_read;                  /* by it, since the handshake or the last text */
+    size_t announced;               /* length of the client's first message; 0: not known */
     struct kv_tls_secrets *secrets; /* during the handshake */
     struct kv_tls_records *records;
     struct kv_tls_input input; /* for `records` */
@@ -43,8 +44,8 @@ void kv_tls_codec_fini(struct kv_tls_codec *codec);
 /* The memory that it uses, approximately, without that for a partial record. */
 size_t kv_tls_codec_memory(const struct kv_tls_codec *codec);
 
-/* The bytes that have arrived of a record whose rest has not. *ret_memory: used for them,
- * approximately. */
+/* The bytes that have arrived of a record whose rest has not; or of a handshake, if the rest of a
+ * message has not arrived, or its messages are long. *ret_memory: used for them, approximately. */
 size_t kv_tls_codec_partial(const struct kv_tls_codec *codec, size_t *ret_memory);
 
 /* Bytes have arrived: lent, to be decrypted in place, until the functions below have taken them. */

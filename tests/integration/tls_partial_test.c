@@ -1,6 +1,7 @@
 /*
- * Clients that send the beginning of a TLS record and never the rest: it counts as a request that
- * is incomplete, in memory and in time, whatever the connection is used for.
+ * Clients that send the beginning of a TLS record, or of a message of the handshake, and never the
+ * rest: it counts as a request that is incomplete, in memory and in time, whatever the connection
+ * is used for.
  */
 #include <openssl/ssl.h>
 #include <setjmp.h>
@@ -216,6 +217,59 @@ static void parts_of_records_of_tls_1_2_stay_within_the_limit(void **state)
     crowd_stays_within_the_limit(&events, TLS1_2_VERSION);
 }
 
+static size_t count_ended(struct kv_test_stream streams[], size_t n)
+{
+    size_t n_ended = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct kv_test_stream *one = &streams[i];
+        kv_test_stream_turn(&one, 1, 0);
+        n_ended += one->is_ended;
+    }
+    return n_ended;
+}
+
+/* Each client sends these bytes of a handshake, for which the server needs that much memory. */
+static void crowd_of_handshakes_stays_within_the_limit(struct kv_slice bytes, size_t memory)
+{
+    static struct kv_test_stream crowd[CROWD_SIZE];
+    int64_t end_ms = kv_test_now_ms() + LATEST_MS;
+    for (size_t i = 0; i < CROWD_SIZE; i++) {
+        kv_test_stream_open_clear(&crowd[i], port);
+        assert_int_equal(send(crowd[i].fd, bytes.bytes, bytes.len, MSG_NOSIGNAL), bytes.len);
+    }
+    while (count_ended(crowd, CROWD_SIZE) < CROWD_SIZE - MEMORY / memory) {
+        assert_true(kv_test_now_ms() < end_ms);
+        kv_test_sleep_ms(20);
+    }
+    await_memory_within_limit();
+    await_service();
+    for (size_t i = 0; i < CROWD_SIZE; i++)
+        kv_test_stream_close(&crowd[i]);
+}
+
+static void parts_of_records_of_handshakes_stay_within_the_limit(void **state)
+{
+    static const char bytes[] = {0x16, 3, 1, 0x40, 0, 1, 2, 0, 0, 3, 3}; /* a record of 16 KiB */
+    (void)state;
+    crowd_of_handshakes_stays_within_the_limit((struct kv_slice){bytes, sizeof(bytes)}, 40 << 10);
+}
+
+/* OpenSSL reserves memory for the whole message. */
+static void announced_messages_of_handshakes_stay_within_the_limit(void **state)
+{
+    static const char bytes[] = {0x16, 3, 1, 0, 6, 1, 2, 0, 0, 3, 3}; /* a message of 128 KiB */
+    (void)state;
+    crowd_of_handshakes_stays_within_the_limit((struct kv_slice){bytes, sizeof(bytes)}, 128 << 10);
+}
+
+/* The record does not reach to the length of the message. */
+static void unknown_messages_of_handshakes_stay_within_the_limit(void **state)
+{
+    static const char bytes[] = {0x16, 3, 1, 0, 1, 1, 0x16, 3, 1, 0, 3, 2, 0, 0};
+    (void)state;
+    crowd_of_handshakes_stays_within_the_limit((struct kv_slice){bytes, sizeof(bytes)}, 128 << 10);
+}
+
 /* ---- time ---- */
 
 static void connection_ends_if_the_rest_of_a_record_does_not_arrive(void **state)
@@ -287,6 +341,9 @@ int main(void)
         WITH_LITTLE_MEMORY(parts_of_records_over_http_stay_within_the_limit),
         WITH_LITTLE_MEMORY(parts_of_records_of_event_streams_stay_within_the_limit),
         WITH_LITTLE_MEMORY(parts_of_records_of_tls_1_2_stay_within_the_limit),
+        WITH_LITTLE_MEMORY(parts_of_records_of_handshakes_stay_within_the_limit),
+        WITH_LITTLE_MEMORY(announced_messages_of_handshakes_stay_within_the_limit),
+        WITH_LITTLE_MEMORY(unknown_messages_of_handshakes_stay_within_the_limit),
         IMPATIENTLY(connection_ends_if_the_rest_of_a_record_does_not_arrive),
         IMPATIENTLY(connections_with_whole_records_are_kept),
     };
