@@ -710,10 +710,11 @@ static void events_wait_for_a_missing_folder(void **state)
 
 static void expect_refused(const char *sinks, const char *part)
 {
+    static const char number[] = {'3', '9', '9', '9', ' '};
     struct kv_test_outcome outcome;
     char *yaml = kv_test_yaml(sinks);
     char *port = strstr(yaml, "%port");
-    memcpy(port, "3999 ", 5);
+    memcpy(port, number, sizeof(number));
     kv_test_program_run_with_file("--check-config", yaml, &outcome);
     assert_int_not_equal(outcome.exit_code, 0);
     kv_test_expect_part(outcome.err, part);
