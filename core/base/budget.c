@@ -8,7 +8,6 @@
 #include "base/mem.h"
 
 enum {
-    CACHE_LINE = 64,
     STEPS_OF_LIMIT = 64, /* all unreported steps together are no more than 1/64 of the limit */
     RESERVE = 64,        /* 1/64 of the limit */
     LEFT_OVER = 4,       /* data kept for clients leaves 1/4 of the limit */
@@ -17,7 +16,7 @@ enum {
 };
 
 struct slot {
-    _Alignas(CACHE_LINE) struct kv_tally tally;
+    _Alignas(KV_CACHE_LINE) struct kv_tally tally;
 };
 
 struct kv_budget {
@@ -47,9 +46,7 @@ static void init_tally(struct kv_budget *budget, struct kv_tally *tally)
 struct kv_budget *kv_budget_create(size_t limit, uint32_t n_loops)
 {
     size_t size = sizeof(struct kv_budget) + n_loops * sizeof(struct slot);
-    struct kv_budget *budget = aligned_alloc(CACHE_LINE, size);
-    if (budget == NULL)
-        abort();
+    struct kv_budget *budget = kv_alloc_lines(size);
     budget->limit = limit;
     budget->n_loops = n_loops;
     atomic_init(&budget->used, 0);

@@ -29,6 +29,11 @@ void *kv_realloc(void *old, size_t size)
     return or_abort(realloc(old, size == 0 ? 1 : size), size);
 }
 
+void *kv_alloc_lines(size_t size)
+{
+    return or_abort(aligned_alloc(KV_CACHE_LINE, size), size);
+}
+
 char *kv_strdup(const char *text)
 {
     return kv_memdup(text, strlen(text) + 1);

@@ -8,10 +8,16 @@
 
 #include <stddef.h>
 
+enum {
+    KV_CACHE_LINE = 64
+};
+
 /* Like malloc, calloc and realloc, but never NULL. Owns: the caller, by free(). */
 void *kv_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *kv_calloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
 void *kv_realloc(void *old, size_t size) __attribute__((returns_nonnull));
+/* Like kv_alloc(), at the start of a line of the cache. size: whole lines. */
+void *kv_alloc_lines(size_t size) __attribute__((malloc, returns_nonnull));
 char *kv_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 void *kv_memdup(const void *bytes, size_t len) __attribute__((malloc, returns_nonnull));
 

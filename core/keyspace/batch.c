@@ -5,14 +5,27 @@
  */
 #include "keyspace/batch.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/mem.h"
 #include "keyspace/showing.h"
 
 enum {
     VECTOR = 128,
+    AHEAD = 4,                 /* commands that are being fetched into the cache */
     MOST_BYTES = 1 << 20,      /* of the values of a vector; one value may exceed it */
     UPDATE_BYTES = 32 << 10,   /* the cost of an update, which reads and makes a value */
     LONGEST_SUBMISSION_MS = 10 /* of a turn; then the rest waits for the next one */
+};
+
+/* Commands that a thread of the store has completed. They are still in the cache of its core. As
+ * they come in an array, several can be fetched at the same time; a list through the commands would
+ * have to wait for each of them. */
+struct completed {
+    struct kv_link link;
+    size_t n;
+    struct kv_cmd *cmds[];
 };
 
 void kv_batch_init(struct kv_batch *batch, const struct kv_store_link *store,
@@ -222,19 +235,30 @@ void kv_batch_keep(struct kv_batch *batch)
 
 void kv_batch_done(struct kv_batch *batch, struct kv_cmd *const *cmds, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        kv_inbox_push(&batch->done, &KV_CONTAINER(cmds[i], struct kv_command, cmd)->link);
+    struct completed *completed = kv_alloc(sizeof(*completed) + n * sizeof(cmds[0]));
+    completed->n = n;
+    memcpy(completed->cmds, cmds, n * sizeof(cmds[0]));
+    kv_inbox_push(&batch->done, &completed->link);
     kv_loop_wake(batch->inbox->loop);
+}
+
+static void take_completed(struct kv_batch *batch, const struct completed *completed)
+{
+    for (size_t i = 0; i < completed->n; i++) {
+        if (i + AHEAD < completed->n)
+            __builtin_prefetch(&completed->cmds[i + AHEAD]->status);
+        batch->n_deferred--;
+        take_outcome(batch, KV_CONTAINER(completed->cmds[i], struct kv_command, cmd));
+    }
 }
 
 void kv_batch_collect(struct kv_batch *batch)
 {
-    struct kv_link *link = kv_inbox_take_all(&batch->done);
-    while (link != NULL) {
-        struct kv_command *command = KV_CONTAINER(link, struct kv_command, link);
-        link = link->next;
-        batch->n_deferred--;
-        take_outcome(batch, command);
+    for (struct kv_link *link = kv_inbox_take_all(&batch->done), *next; link != NULL; link = next) {
+        struct completed *completed = KV_CONTAINER(link, struct completed, link);
+        next = link->next;
+        take_completed(batch, completed);
+        free(completed);
     }
 }
 

@@ -14,7 +14,7 @@ struct kv_batch {
     struct kv_feed_inbox *inbox;
     struct kv_queue commands; /* KV_COMMAND_BATCHED */
     size_t n;                 /* number of `commands` */
-    struct kv_inbox done;     /* commands completed by the store's threads */
+    struct kv_inbox done;     /* completed by the store's threads */
     uint64_t n_deferred;      /* commands that the store's threads still have */
     struct kv_queue returned; /* UPDATEs that the store has answered */
 };

@@ -123,7 +123,7 @@ struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keys
         commands->free = command->link.next;
         commands->n_free--;
     } else {
-        command = kv_alloc(sizeof(*command));
+        command = kv_alloc_lines(sizeof(*command));
     }
     kv_clear(command, offsetof(struct kv_command, argument));
     command->cmd.deadline_ms = 0;

@@ -11,6 +11,7 @@
 #include "access/principal.h"
 #include "base/buffer.h"
 #include "base/list.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "keyspace/item.h"
 #include "keyspace/room.h"
@@ -317,7 +318,8 @@ struct kv_command {
     struct kv_slice argument; /* UPDATE: the function's; SCAN: the cursor; SUBSCRIBE: the epoch */
     struct kv_subscribe subscribe; /* SUBSCRIBE, UNSUBSCRIBE */
 
-    struct kv_cmd cmd; /* as seen by the store; not zeroed at first */
+    /* As seen by the store, in lines of the cache of its own; not zeroed at first. */
+    _Alignas(KV_CACHE_LINE) struct kv_cmd cmd;
     _Alignas(uint64_t) char small[KV_COMMAND_SMALL];
 };
 
