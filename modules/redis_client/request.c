@@ -1,5 +1,7 @@
 #include "request.h"
 
+#include <assert.h>
+
 /* Writes the digits up to the end of the room. Returns: where they begin. printf() would take an
  * eighth of the processor time of a read. */
 static char *write_digits(char *end, uint64_t number)
@@ -11,15 +13,23 @@ static char *write_digits(char *end, uint64_t number)
     return end;
 }
 
+static size_t n_digits(uint64_t number)
+{
+    size_t n = 1;
+    while ((number /= 10) != 0)
+        n++;
+    return n;
+}
+
 static void append_head(struct buffer *out, char type, size_t number)
 {
-    char head[REQUEST_WORD];
-    char *end = head + sizeof(head);
-    *--end = '\n';
-    *--end = '\r';
-    end = write_digits(end, number);
-    *--end = type;
-    buffer_append(out, (struct kv_slice){end, (size_t)(head + sizeof(head) - end)});
+    size_t n = n_digits(number);
+    char *at = out->bytes + out->end;
+    assert(out->capacity - out->end > n);
+    *at = type;
+    write_digits(at + 1 + n, number);
+    out->end += 1 + n;
+    buffer_append(out, KV_SLICE("\r\n"));
 }
 
 void request_begin(struct buffer *out, size_t n_words)

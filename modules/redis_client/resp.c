@@ -26,14 +26,17 @@ struct line {
 static int read_line(struct kv_slice bytes, struct line *ret)
 {
     size_t most = bytes.len < LONGEST_LINE ? bytes.len : LONGEST_LINE;
-    const char *end = most == 0 ? NULL : memchr(bytes.bytes, '\n', most);
-    if (end == NULL)
-        return most == LONGEST_LINE ? -1 : 0;
-    size_t len = (size_t)(end - bytes.bytes);
-    if (len < LINE_END || end[-1] != '\r')
+    size_t len = 0; /* most lines are so short that memchr() would take longer */
+    while (len < most && bytes.bytes[len] != '\r' && bytes.bytes[len] != '\n')
+        len++;
+    if (len < most && (len == 0 || bytes.bytes[len] == '\n'))
         return -1;
-    *ret = (struct line){bytes.bytes[0], {bytes.bytes + 1, len - LINE_END}, len + 1};
-    return memchr(ret->text.bytes, '\r', ret->text.len) == NULL ? 1 : -1;
+    if (len + LINE_END > most)
+        return most == LONGEST_LINE ? -1 : 0;
+    if (bytes.bytes[len + 1] != '\n')
+        return -1;
+    *ret = (struct line){bytes.bytes[0], {bytes.bytes + 1, len - 1}, len + LINE_END};
+    return 1;
 }
 
 /* Decimal, with or without a sign. Returns: whether it is valid and fits. */

@@ -177,7 +177,6 @@ static void write_catch_up(const struct kv_store *store, struct buffer *out)
 
 static void write_command(struct kv_store *store, struct job *job, struct buffer *out)
 {
-    job->sent_at_ms = clock_now_ms(store);
     if (job->cmd->op == KV_OP_CATCH_UP)
         write_catch_up(store, out);
     else if (job->cmd->op != KV_OP_GET)

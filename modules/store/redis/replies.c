@@ -75,7 +75,7 @@ static enum outcome take_strange(struct kv_store *store, struct job *job)
 static enum outcome end_with_item(const struct kv_store *store, struct job *job,
                                   const struct event_state *state)
 {
-    struct record *record = record_create(job->cmd->key, state->value);
+    struct record *record = record_create((struct kv_slice){0}, state->value);
     if (record == NULL)
         return end(job, KV_FULL, 0);
     job->cmd->item = (struct kv_item){
@@ -93,7 +93,8 @@ static enum outcome judge(const struct kv_store *store, struct job *job,
                           const struct event_state *state)
 {
     int64_t deadline_ms = clock_to_host(store, state->deadline);
-    if (job->is_judged || job->is_long || deadline_ms > clock_now_ms(store) + store->clock.slack_ms)
+    bool is_decided = job->is_judged || job->is_long || deadline_ms == KV_NEVER;
+    if (is_decided || deadline_ms > clock_now_ms(store) + store->clock.slack_ms)
         return end_with_item(store, job, state);
     if (deadline_ms <= job->sent_at_ms - store->clock.slack_ms)
         return end(job, KV_MISSING, 0);

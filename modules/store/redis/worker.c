@@ -38,6 +38,7 @@ enum {
     MOST_SENT_BYTES = 16 << 20,
     MOST_HELD_BYTES = 16 << 20, /* of arrived messages, until the fence has held */
     N_POLLED = 4,
+    AHEAD = 6, /* commands that are being fetched into the cache */
 };
 
 static void say(struct kv_store *store, bool is_ok, const char *text)
@@ -93,6 +94,13 @@ static void take_job(struct kv_store *store, struct job *job)
         answers_fail(store, job, KV_FULL);
 }
 
+/* The commands are still in the cache of another core. */
+static void fetch_ahead(const struct jobs *inbox)
+{
+    if (inbox->n > AHEAD && jobs_at(inbox, AHEAD)->kind == JOB_COMMAND)
+        __builtin_prefetch(jobs_at(inbox, AHEAD)->cmd);
+}
+
 static void take_inbox(struct kv_store *store)
 {
     pthread_mutex_lock(&store->lock);
@@ -101,6 +109,7 @@ static void take_inbox(struct kv_store *store)
     pthread_mutex_unlock(&store->lock);
     while (inbox.n != 0) {
         struct job job = jobs_take_first(&inbox);
+        fetch_ahead(&inbox);
         take_job(store, &job);
     }
     jobs_clear(&inbox);
@@ -108,9 +117,11 @@ static void take_inbox(struct kv_store *store)
 
 static void send_waiting(struct kv_store *store, struct lane *lane)
 {
+    int64_t now_ms = clock_now_ms(store);
     while (!store->is_leaving && lane->waiting.n != 0 && lane->sent.n < lane->most_sent &&
            lane->sent_bytes < MOST_SENT_BYTES) {
         struct job job = jobs_take_first(&lane->waiting);
+        job.sent_at_ms = now_ms;
         send_job(store, lane, &job);
     }
     if (link_flush(&lane->link) != 0)
