@@ -285,6 +285,7 @@ struct kv_store {
     bool is_bulk_lost;        /* only that of the bulk */
     bool is_leaving;          /* it is to be given up once all that was sent has been answered */
     int64_t leave_by_ms;
+    struct jobs spare; /* empty: the memory of the next inbox */
     struct lane lane;
     struct lane bulk;
     struct fence fence;

@@ -37,6 +37,7 @@ enum {
     CONGESTED_MS = 5, /* how often the host is asked whether it takes changes again */
     MOST_SENT_BYTES = 16 << 20,
     MOST_HELD_BYTES = 16 << 20, /* of arrived messages, until the fence has held */
+    MOST_SPARE = 1024,          /* jobs that the inbox keeps room for */
     N_POLLED = 4,
     AHEAD = 6, /* commands that are being fetched into the cache */
 };
@@ -105,14 +106,16 @@ static void take_inbox(struct kv_store *store)
 {
     pthread_mutex_lock(&store->lock);
     struct jobs inbox = store->inbox;
-    store->inbox = (struct jobs){0};
+    store->inbox = store->spare;
     pthread_mutex_unlock(&store->lock);
     while (inbox.n != 0) {
         struct job job = jobs_take_first(&inbox);
         fetch_ahead(&inbox);
         take_job(store, &job);
     }
-    jobs_clear(&inbox);
+    if (inbox.capacity > MOST_SPARE)
+        jobs_clear(&inbox);
+    store->spare = inbox;
 }
 
 static void send_waiting(struct kv_store *store, struct lane *lane)
@@ -645,6 +648,7 @@ void worker_destroy(struct kv_store *store)
     session_close(store);
     resolver_fini(&store->resolver);
     jobs_clear(&store->inbox);
+    jobs_clear(&store->spare);
     jobs_clear(&store->held);
     jobs_clear(&store->refused);
     catch_ups_clear(store);
