@@ -15,8 +15,8 @@ enum kv_fast_verdict {
 };
 
 /* Reads the request at the beginning of the input. input: at least one byte. memory: the
- * connection's. *ret_request, *ret_len: slices of the input, and the length of the request, if it
- * is plain. */
+ * connection's, which has begun with this input. *ret_request, *ret_len: slices of the input, and
+ * the length of the request, if it is plain. */
 enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_memory *memory,
                                           struct kv_request *ret_request, size_t *ret_len);
 

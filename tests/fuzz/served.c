@@ -8,9 +8,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "admin/uploads.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "http/http.h"
+#include "keyspace/slow_log.h"
 #include "loop/evloop.h"
 #include "ws/ws.h"
 
@@ -37,7 +40,10 @@ static struct served {
     struct kv_ws *ws;
     struct kv_events *events;
     struct kv_backups *backups;
-    int fd; /* the client's end */
+    struct kv_uploads *uploads;
+    struct kv_slow_log *slow_log;
+    struct kv_metrics *metrics; /* none are collected */
+    int fd;                     /* the client's end */
     bool is_ended;
     struct kv_buffer answers;
 } servers[SERVED_WAYS];
@@ -91,6 +97,9 @@ static void destroy_servers(void)
         kv_http_destroy(one->http);
         kv_events_destroy(one->events);
         kv_backups_destroy(one->backups);
+        kv_uploads_destroy(one->uploads);
+        kv_slow_log_destroy(one->slow_log);
+        kv_metrics_destroy(one->metrics);
         kv_net_destroy(one->net);
         kv_keyspace_destroy(one->keyspace);
         kv_access_destroy(one->access);
@@ -156,6 +165,7 @@ static void make_server(bool has_fast_path)
                                                    .max_unsent_bytes = 8192,
                                                    .heartbeat_ms = 5 * SECOND_MS,
                                                    .patience = PATIENCE};
+    static struct kv_upload_place nowhere = {.why = "there is no place for it"};
     server->clock.now_ns = now_ns;
     server->now_ms = 1000000;
     server->loop = kv_loop_create(0, &server->clock);
@@ -167,6 +177,9 @@ static void make_server(bool has_fast_path)
     server->events = kv_events_create(&events, server->access, server->keyspace, &server->loop, 1);
     server->backups =
         kv_backups_create(&events.patience, server->access, server->keyspace, &server->loop, 1);
+    server->uploads = kv_uploads_create(&nowhere);
+    server->slow_log = kv_slow_log_create(LONG_MS);
+    server->metrics = kv_metrics_create();
     server->http = kv_http_create(&http, &(struct kv_http_parts){.net = server->net,
                                                                  .access = server->access,
                                                                  .keyspace = server->keyspace,
@@ -174,6 +187,9 @@ static void make_server(bool has_fast_path)
                                                                  .upgrade = &server->upgrade,
                                                                  .events = server->events,
                                                                  .backups = server->backups,
+                                                                 .uploads = server->uploads,
+                                                                 .slow_log = server->slow_log,
+                                                                 .metrics = server->metrics,
                                                                  .loops = &server->loop,
                                                                  .n_loops = 1});
     server->ws = kv_ws_create(&ws, server->net, server->access, server->keyspace, server->workers,

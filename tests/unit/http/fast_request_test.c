@@ -70,6 +70,7 @@ static void plain_requests_are_read(void **state)
         struct kv_buffer input = {0};
         size_t len;
         kv_buffer_printf(&input, "%s%s", text, cases[i / 2].behind);
+        kv_head_memory_begin(&memory);
         assert_int_equal(kv_fast_request_read(kv_buffer_slice(&input), &memory, &request, &len),
                          KV_FAST_PLAIN);
         assert_int_equal(request.method, cases[i / 2].method);
