@@ -484,8 +484,8 @@ static const char *why_impossible(const struct kv_config *config, const struct p
         return "the store was built for a module ABI before 1.3, so it cannot be looked at before "
                "it is replaced: write the keys (kvctl restore --live)";
     if (paths->store == NULL)
-        return "the store keeps nothing across restarts in a folder of its own, so no backup can "
-               "wait for the next start: write its keys (kvctl restore --live)";
+        return "the store has no folder of its own in which a backup could wait for the next "
+               "start: write its keys (kvctl restore --live)";
     return is_movable(paths->store) ? NULL
                                     : "the folder of the store is a symbolic link or a file system "
                                       "of its own, so it cannot be replaced as a whole: write the "

@@ -735,6 +735,8 @@ def restores_at_the_next_start(ctl):
     other.ctl.run("set", "old", "1")
     path = path_of("backup_to_replace")
     ctl.run("backup", path)
+    ctl.run("restore", path, "--force", code=REFUSED)
+    assert "no folder of its own in which a backup could wait" in ctl.errors, ctl.errors
     other.ctl.run("restore", path, code=REFUSED)
     assert "--force replaces them" in other.ctl.errors
     other.ctl.run("restore", path, "--force")
