@@ -42,6 +42,11 @@ int kv_ctl_tell_refusal(const char *subject, const struct kv_ctl_answer *answer)
     return code;
 }
 
+int kv_ctl_code_unanswered(const struct kv_ctl_answer *answer)
+{
+    return answer->is_file_wrong ? KV_CTL_USAGE : KV_CTL_NO_SERVER;
+}
+
 static bool is_reading(const struct kv_ctl_request *request)
 {
     return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
@@ -54,7 +59,7 @@ int kv_ctl_ask(struct kv_ctl_call *call, const struct kv_ctl_request *request, c
     switch (kv_ctl_http_ask(call->http, request, ret, &error)) {
     case KV_CTL_UNANSWERED:
         return kv_ctl_fail(
-            KV_CTL_NO_SERVER, "%s%s", error.text,
+            kv_ctl_code_unanswered(ret), "%s%s", error.text,
             is_reading(request) || !ret->is_sent ? "" : " (whether it took effect is not known)");
     case KV_CTL_INTERRUPTED:
     case KV_CTL_STOPPED:

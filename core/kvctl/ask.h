@@ -14,6 +14,9 @@
 int kv_ctl_ask(struct kv_ctl_call *call, const struct kv_ctl_request *request, const char *subject,
                int accepted, struct kv_ctl_answer *ret);
 
+/* Returns: the exit code for a request without an answer. */
+int kv_ctl_code_unanswered(const struct kv_ctl_answer *answer);
+
 /* Reports why the server refused the request. Returns: the exit code for the answer, which is not
  * 2xx. */
 int kv_ctl_tell_refusal(const char *subject, const struct kv_ctl_answer *answer);

@@ -50,6 +50,7 @@ struct lane {
     struct bench *bench;
     CURL *easy;
     struct curl_slist *headers;
+    struct kv_ctl_silence silence; /* not of streams */
     bool is_writer;
     bool is_stream; /* its transfer does not end by itself */
     bool is_open;   /* its event stream has begun */
@@ -191,7 +192,8 @@ static void on_end(struct lane *lane, CURLcode result)
     curl_multi_remove_handle(bench->multi, lane->easy);
     bench->n_in_flight -= !lane->is_stream;
     if (result != CURLE_OK)
-        note_failure(bench, curl_easy_strerror(result), 0);
+        note_failure(
+            bench, lane->silence.is_over ? "nothing came in time" : curl_easy_strerror(result), 0);
     else if (lane->is_stream)
         note_failure(bench, status == STATUS_OK ? "an event stream ended" : NULL, status);
     else if (status / 100 != 2)
@@ -218,8 +220,9 @@ static bool open_lane(struct bench *bench, struct lane *lane, bool is_writer)
     curl_easy_setopt(lane->easy, CURLOPT_PRIVATE, lane);
     curl_easy_setopt(lane->easy, CURLOPT_WRITEFUNCTION, lane->is_stream ? take_events : skip);
     curl_easy_setopt(lane->easy, CURLOPT_WRITEDATA, lane);
-    if (lane->is_stream)
-        curl_easy_setopt(lane->easy, CURLOPT_LOW_SPEED_LIMIT, 0L);
+    if (!lane->is_stream &&
+        !kv_ctl_easy_limit_silence(lane->easy, &lane->silence, bench->target->timeout_ms))
+        return false;
     if (is_writer) {
         curl_easy_setopt(lane->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(lane->easy, CURLOPT_CUSTOMREQUEST, "PUT");

@@ -22,9 +22,12 @@ static int set_file(struct kv_ctl_contexts *contexts, const struct kv_ctl_call *
                     enum kv_ctl_option_id option, const char *member, struct kv_error *reterr)
 {
     const char *given = call->arguments.options[option];
-    char path[PATH_MAX];
+    char name[32], path[PATH_MAX];
+    snprintf(name, sizeof(name), "--%s", kv_ctl_options[option].name);
+    if (given != NULL && kv_ctl_check_file(name, given, reterr) != 0)
+        return -1;
     if (given != NULL && realpath(given, path) == NULL)
-        return kv_error_set(reterr, "%s: %m", given);
+        return kv_error_set(reterr, "%s %s: %m", name, given);
     kv_ctl_contexts_set(contexts, operand(call, 1), member, given == NULL ? NULL : path);
     return 0;
 }
@@ -51,7 +54,10 @@ static int add(struct kv_ctl_call *call, struct kv_ctl_contexts *contexts, struc
     int result;
     if (*name == '\0' || !kv_utf8_is_valid(kv_slice_of(name)))
         return kv_error_set(reterr, "the name of a context must be UTF-8, and not empty");
-    result = kv_ctl_target_set_url(&target, url, reterr);
+    result = kv_ctl_check_key(call->arguments.options[KV_CTL_CERT],
+                              call->arguments.options[KV_CTL_CERT_KEY], reterr);
+    if (result == 0)
+        result = kv_ctl_target_set_url(&target, url, reterr);
     if (result == 0) {
         kv_ctl_contexts_set(contexts, name, "url", url);
         result = set_file(contexts, call, KV_CTL_CACERT, "cacert", reterr);

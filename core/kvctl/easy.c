@@ -1,11 +1,11 @@
 #include "kvctl/easy.h"
 
 #include "base/buffer.h"
+#include "base/clock.h"
 
 enum {
     CONNECT_MS = 10000,
-    KEEPALIVE_S = 30,
-    MS_PER_S = 1000
+    KEEPALIVE_S = 30
 };
 
 static void add(struct curl_slist **headers, const char *line)
@@ -39,7 +39,6 @@ static bool set_tls(CURL *easy, const struct kv_ctl_target *target)
 /* SIGPIPE is ignored in the whole program. A path is sent unchanged: `..` is part of a key. */
 static bool set_connection(CURL *easy, const struct kv_ctl_target *target)
 {
-    long silence_s = (long)((target->timeout_ms + MS_PER_S - 1) / MS_PER_S);
     long connect_ms = target->timeout_ms < CONNECT_MS ? (long)target->timeout_ms : CONNECT_MS;
     return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, target->unix_path) == CURLE_OK &&
@@ -48,8 +47,6 @@ static bool set_connection(CURL *easy, const struct kv_ctl_target *target)
            curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_USERAGENT, "kvctl/" KV_VERSION) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, silence_s) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S) == CURLE_OK;
 }
@@ -66,4 +63,45 @@ bool kv_ctl_easy_set_up(CURL *easy, const struct kv_ctl_target *target,
     *ret_headers = headers;
     return set_connection(easy, target) && set_tls(easy, target) &&
            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
+}
+
+/* ---- silence ---- */
+
+static int begin_request(void *user, char *remote, char *local, int remote_port, int local_port)
+{
+    struct kv_ctl_silence *silence = user;
+    (void)remote, (void)local, (void)remote_port, (void)local_port;
+    silence->since_ms = kv_clock_now_ms(&kv_clock_boot);
+    silence->is_over = false;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* libcurl calls it each time that it is driven. */
+static int watch_progress(void *user, curl_off_t download_total, curl_off_t n_downloaded,
+                          curl_off_t upload_total, curl_off_t n_uploaded)
+{
+    struct kv_ctl_silence *silence = user;
+    int64_t now_ms = kv_clock_now_ms(&kv_clock_boot);
+    long n_header_bytes = 0;
+    (void)download_total, (void)upload_total;
+    curl_easy_getinfo(silence->easy, CURLINFO_HEADER_SIZE, &n_header_bytes);
+    int64_t n_bytes = n_header_bytes + n_downloaded + n_uploaded;
+    if (n_bytes != silence->n_bytes) {
+        silence->n_bytes = n_bytes;
+        silence->since_ms = now_ms;
+    }
+    silence->is_over = silence->since_ms != 0 && now_ms - silence->since_ms >= silence->longest_ms;
+    return silence->is_over;
+}
+
+/* CURLOPT_LOW_SPEED_LIMIT is no substitute: it limits the average speed, and an event stream with
+ * nothing but heartbeats has less than one byte per second. */
+bool kv_ctl_easy_limit_silence(CURL *easy, struct kv_ctl_silence *silence, int64_t longest_ms)
+{
+    *silence = (struct kv_ctl_silence){.easy = easy, .longest_ms = longest_ms};
+    return curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, begin_request) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PREREQDATA, silence) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, watch_progress) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_XFERINFODATA, silence) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
 }

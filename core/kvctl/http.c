@@ -25,6 +25,7 @@ struct transfer {
     CURL *easy;
     const struct kv_ctl_request *request;
     struct kv_ctl_answer *answer;
+    struct kv_ctl_silence silence;
     bool is_stopped;
 };
 
@@ -111,11 +112,11 @@ static bool set_body(CURL *easy, const struct kv_ctl_request *request)
     return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK;
 }
 
-static bool set_silence(CURL *easy, const struct kv_ctl_request *request, int64_t timeout_ms)
+static bool limit_silence(CURL *easy, struct transfer *transfer, int64_t timeout_ms)
 {
-    int64_t least_ms = request->least_silence_ms;
-    return least_ms <= timeout_ms ||
-           curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(least_ms / MS_PER_S)) == CURLE_OK;
+    int64_t least_ms = transfer->request->least_silence_ms;
+    return kv_ctl_easy_limit_silence(easy, &transfer->silence,
+                                     least_ms > timeout_ms ? least_ms : timeout_ms);
 }
 
 static bool set_up(CURL *easy, struct transfer *transfer, const char *url, char *trouble)
@@ -147,13 +148,47 @@ static CURLcode perform(CURLM *multi)
     return result;
 }
 
-static void tell(const struct kv_ctl_http *http, CURLcode result, const char *trouble,
-                 struct kv_error *reterr)
+/* Whether the certificate is rejected because nobody known has signed it: X509_V_ERR_ of OpenSSL,
+ * for an issuer that is missing, or that is the certificate itself. */
+static bool is_of_unknown_authority(CURL *easy)
 {
-    if (result == CURLE_OPERATION_TIMEDOUT && trouble[0] == '\0')
-        trouble = "nothing came in time";
-    kv_error_set(reterr, "%s: %s", http->target->name,
-                 trouble[0] != '\0' ? trouble : curl_easy_strerror(result));
+    long fault = 0;
+    curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &fault);
+    return fault == 2 || (fault >= 18 && fault <= 21);
+}
+
+/* Appends the remedy for a failure of TLS, if there is one. */
+static void append_remedy(struct kv_buffer *text, const struct kv_ctl_http *http, CURLcode result,
+                          const char *trouble)
+{
+    const struct kv_ctl_target *target = http->target;
+    if (result == CURLE_SSL_CACERT_BADFILE)
+        kv_buffer_printf(text, " (--cacert: a file of certificates in PEM)");
+    else if (result == CURLE_SSL_CERTPROBLEM)
+        kv_buffer_printf(text, " (--cert, --cert-key: a certificate and its key, in PEM)");
+    else if (result == CURLE_PEER_FAILED_VERIFICATION && is_of_unknown_authority(http->easy) &&
+             target->cacert == NULL)
+        kv_buffer_printf(text, " (to trust it, name a file of certificates by --cacert FILE)");
+    else if (result == CURLE_PEER_FAILED_VERIFICATION && is_of_unknown_authority(http->easy))
+        kv_buffer_printf(text, " (%s does not hold its authority: see --cacert FILE)",
+                         target->cacert);
+    else if (result == CURLE_SSL_CONNECT_ERROR && strstr(trouble, "wrong version number") != NULL)
+        kv_buffer_printf(text, " (the port may speak no TLS: try http%s)",
+                         target->url + strlen("https"));
+}
+
+static void tell(const struct kv_ctl_http *http, const struct transfer *transfer, CURLcode result,
+                 const char *trouble, struct kv_error *reterr)
+{
+    struct kv_buffer text = {0};
+    if (transfer->silence.is_over)
+        kv_buffer_printf(&text, "nothing came for %g s",
+                         (double)transfer->silence.longest_ms / MS_PER_S);
+    else
+        kv_buffer_printf(&text, "%s", trouble[0] != '\0' ? trouble : curl_easy_strerror(result));
+    append_remedy(&text, http, result, trouble);
+    kv_error_set(reterr, "%s: %.*s", http->target->name, (int)text.len, text.bytes);
+    kv_buffer_fini(&text);
 }
 
 static enum kv_ctl_outcome judge(const struct kv_ctl_http *http, const struct transfer *transfer,
@@ -170,7 +205,9 @@ static enum kv_ctl_outcome judge(const struct kv_ctl_http *http, const struct tr
         return KV_CTL_STOPPED;
     if (result == CURLE_OK)
         return KV_CTL_ANSWERED;
-    tell(http, result, trouble, reterr);
+    transfer->answer->is_file_wrong =
+        result == CURLE_SSL_CACERT_BADFILE || result == CURLE_SSL_CERTPROBLEM;
+    tell(http, transfer, result, trouble, reterr);
     return KV_CTL_UNANSWERED;
 }
 
@@ -189,9 +226,10 @@ enum kv_ctl_outcome kv_ctl_http_ask(struct kv_ctl_http *http, const struct kv_ct
     ret->revision = 0;
     ret->ttl_ms = -1;
     ret->is_sent = false;
+    ret->is_file_wrong = false;
     if (!kv_ctl_easy_set_up(http->easy, http->target, request->headers, &headers) ||
         !set_up(http->easy, &transfer, url.bytes, trouble) ||
-        !set_silence(http->easy, request, http->target->timeout_ms) ||
+        !limit_silence(http->easy, &transfer, http->target->timeout_ms) ||
         curl_multi_add_handle(http->multi, http->easy) != CURLM_OK) {
         kv_error_set(reterr, "libcurl cannot be set up for it");
     } else {

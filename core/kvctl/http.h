@@ -32,9 +32,10 @@ struct kv_ctl_request {
 struct kv_ctl_answer {
     int status;
     struct kv_buffer body;
-    uint64_t revision; /* ETag; 0: none */
-    int64_t ttl_ms;    /* KV-TTL; -1: none */
-    bool is_sent;      /* some part of the request was sent */
+    uint64_t revision;  /* ETag; 0: none */
+    int64_t ttl_ms;     /* KV-TTL; -1: none */
+    bool is_sent;       /* some part of the request was sent */
+    bool is_file_wrong; /* no request could be sent: a certificate or key cannot be used */
 };
 
 enum kv_ctl_outcome {

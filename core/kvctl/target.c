@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -201,6 +202,7 @@ static int take_context(struct kv_ctl_target *target, const struct kv_ctl_contex
 {
     if (!kv_ctl_contexts_have(contexts, name))
         return kv_error_set(reterr, "there is no context \"%s\"; see kvctl context ls", name);
+    target->is_of_context = true;
     target->cacert = copy(kv_ctl_contexts_get(contexts, name, "cacert"));
     target->cert = copy(kv_ctl_contexts_get(contexts, name, "cert"));
     target->cert_key = copy(kv_ctl_contexts_get(contexts, name, "cert_key"));
@@ -246,6 +248,47 @@ static int find(struct kv_ctl_target *target, const struct kv_ctl_arguments *arg
     return look_into_contexts(target, context, reterr);
 }
 
+/* ---- files ---- */
+
+/* The file is not opened: it may be a pipe, which can be read once. */
+int kv_ctl_check_file(const char *name, const char *path, struct kv_error *reterr)
+{
+    struct stat file;
+    if (access(path, R_OK) != 0 || stat(path, &file) != 0)
+        return kv_error_set(reterr, "%s %s: %m", name, path);
+    if (S_ISDIR(file.st_mode))
+        return kv_error_set(reterr, "%s %s: it is a folder", name, path);
+    return 0;
+}
+
+int kv_ctl_check_key(const char *cert, const char *cert_key, struct kv_error *reterr)
+{
+    if (cert == NULL && cert_key != NULL)
+        return kv_error_set(reterr, "--cert-key needs --cert FILE, the certificate of that key");
+    return 0;
+}
+
+/* Checks the files even if the server is not reached by TLS, and will not be asked for them. */
+static int check_files(const struct kv_ctl_target *target, const struct kv_ctl_call *call,
+                       struct kv_error *reterr)
+{
+    const struct {
+        enum kv_ctl_option_id option;
+        const char *name, *name_in_context;
+        const char *path;
+    } files[] = {{KV_CTL_CACERT, "--cacert", "cacert of the context:", target->cacert},
+                 {KV_CTL_CERT, "--cert", "cert of the context:", target->cert},
+                 {KV_CTL_CERT_KEY, "--cert-key", "cert_key of the context:", target->cert_key}};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        const char *name = files[i].name;
+        if (call->arguments.options[files[i].option] == NULL)
+            name = target->is_of_context ? files[i].name_in_context : "KVSERVER_CACERT:";
+        if (files[i].path != NULL && kv_ctl_check_file(name, files[i].path, reterr) != 0)
+            return -1;
+    }
+    return kv_ctl_check_key(target->cert, target->cert_key, reterr);
+}
+
 static void override(char **text, const char *by)
 {
     if (by == NULL)
@@ -280,7 +323,8 @@ int kv_ctl_target_find(const struct kv_ctl_call *call, struct kv_ctl_target *ret
                        struct kv_error *reterr)
 {
     *ret = (struct kv_ctl_target){.timeout_ms = call->timeout_ms};
-    if (find(ret, &call->arguments, reterr) != 0 || take_options(ret, call, reterr) != 0)
+    if (find(ret, &call->arguments, reterr) != 0 || take_options(ret, call, reterr) != 0 ||
+        check_files(ret, call, reterr) != 0)
         return -1;
     if (ret->token != NULL && !kv_ctl_has(call, KV_CTL_QUIET))
         kv_ctl_target_warn_of_clear_text(ret);

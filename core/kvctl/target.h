@@ -15,6 +15,7 @@ struct kv_ctl_target {
     char *token;     /* NULL: none */
     char *cacert;    /* file names; NULL: none */
     char *cert, *cert_key;
+    bool is_of_context;
     int64_t timeout_ms;
 };
 
@@ -34,6 +35,14 @@ int kv_ctl_target_set_url(struct kv_ctl_target *target, const char *url, struct 
 /* Warns if the server's address is neither encrypted nor on this machine, as others could read a
  * token that is sent there. */
 void kv_ctl_target_warn_of_clear_text(const struct kv_ctl_target *target);
+
+/* Checks that a file can be read. name: of the option that names it, for the message. Returns: 0,
+ * or -1 and *reterr. */
+int kv_ctl_check_file(const char *name, const char *path, struct kv_error *reterr);
+
+/* Checks that a key comes with its certificate. Either may be NULL: not given. Returns: as above.
+ */
+int kv_ctl_check_key(const char *cert, const char *cert_key, struct kv_error *reterr);
 
 /* Reads a token: the first line of a file (`-`: standard input, not echoed on a terminal).
  * Returns: owned by the caller, by free(); NULL and *reterr. */

@@ -311,7 +311,7 @@ static bool is_to_retry(struct watch *watch, bool is_first, enum kv_ctl_outcome 
         return false;
     }
     if (is_first && !watch->is_connected && outcome == KV_CTL_UNANSWERED) {
-        *ret_code = kv_ctl_fail(KV_CTL_NO_SERVER, "%s", error->text);
+        *ret_code = kv_ctl_fail(kv_ctl_code_unanswered(answer), "%s", error->text);
         return false;
     }
     return true;

@@ -382,14 +382,34 @@ def lost_server_is_reported_with_4():
     ctl.run("get", "a", code=REFUSED)
     serve(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull")
     ctl.run("import", given=b'{"key":"a","value":1}', code=NO_SERVER)
-    process = ctl.start("get", "a", "--timeout", "1s")
-    connection, _ = listener.accept()
-    _, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == NO_SERVER, errors
-    connection.close()
+    for words in ("get", "a"), ("bench", "get", "--connections", "1", "--duration", "1ms"):
+        process = ctl.start(*words, "--timeout", "1s")
+        connection, _ = listener.accept()
+        _, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == NO_SERVER and b"nothing came" in errors, errors
+        connection.close()
     listener.close()
     ctl.run("set", "a", "1", code=NO_SERVER)
     assert "took effect" not in ctl.errors
+
+
+def slow_server_is_waited_for_while_anything_arrives():
+    """Less than a byte per second, as in a stream of heartbeats, for longer than the timeout."""
+    answer = b'{"value":1}'
+    n_slow, pause_s = 4, 1.2
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = Ctl("http://127.0.0.1:%d" % listener.getsockname()[1]).start("get", "a", "--timeout", "3s")
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 20)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer))
+            for i in range(n_slow):
+                # Ends early if the client gives up.
+                assert not select.select([connection], [], [], pause_s)[0], process.communicate()
+                connection.sendall(answer[i:i + 1])
+            connection.sendall(answer[n_slow:])
+            out, errors = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (DONE, b"1\n"), (out, errors)
 
 
 def import_reports_its_progress():
@@ -541,6 +561,37 @@ def contexts_keep_servers_and_tokens(ctl):
     os.remove(path)
 
 
+def files_of_certificates_are_checked_first(ctl):
+    """Even if the server is not reached by TLS."""
+    url, missing = ctl.env["KVSERVER_URL"], path_of("missing.pem")
+    present = path_of("present.pem")
+    with open(present, "w", encoding="utf-8"):
+        pass
+    for option in "--cacert", "--cert":
+        for path, why in (missing, "No such file"), (FOLDER.name, "it is a folder"):
+            for before in (), ("--url", "https://127.0.0.1:1"), ("context", "add", "bad", url):
+                ctl.run(*(before or ("ping",)), option, path, *(["ping"] if "--url" in before else []), code=USAGE)
+                assert f"{option} {path}: {why}" in ctl.errors, ctl.errors
+    ctl.run("ping", "--cert", present, "--cert-key", missing, code=USAGE)
+    assert f"--cert-key {missing}: No such file" in ctl.errors, ctl.errors
+    for words in ("ping",), ("context", "add", "bad", url):
+        ctl.run(*words, "--cert-key", present, code=USAGE)
+        assert "--cert-key needs --cert FILE" in ctl.errors, ctl.errors
+    Ctl(url, KVSERVER_CACERT=present).run("ping")
+    wrong = Ctl(url, KVSERVER_CACERT=missing)
+    wrong.run("ping", code=USAGE)
+    assert f"KVSERVER_CACERT: {missing}: No such file" in wrong.errors, wrong.errors
+    wrong.run("ping", "--cacert", present)
+    ctl.run("context", "add", "bad", url, "--cacert", present)
+    os.remove(present)
+    user = Ctl("")
+    user.run("ping", "--context", "bad", code=USAGE)
+    assert f"cacert of the context: {present}: No such file" in user.errors, user.errors
+    ctl.run("context", "rm", "bad")
+    ctl.run("ping", "--url", url.replace("http:", "https:"), code=NO_SERVER)
+    assert f"the port may speak no TLS: try {url})" in ctl.errors, ctl.errors
+
+
 def tokens_and_tls_are_those_of_the_server():
     subprocess.run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "
                    "/CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out "
@@ -570,10 +621,22 @@ def tokens_and_tls_are_those_of_the_server():
     assert ctl.lines("watch", "-p", "a/", "-i", "-n", "1")[0]["value"] == 1
     Ctl(url, KVSERVER_CACERT=path_of("cert.pem")).run("get", "a/1", code=REFUSED)
     Ctl(url, KVSERVER_TOKEN="x" * 32, KVSERVER_CACERT=path_of("cert.pem")).run("get", "a/1", code=REFUSED)
-    Ctl(url, KVSERVER_TOKEN=made["token"]).run("get", "a/1", code=NO_SERVER)
+    stranger = Ctl(url, KVSERVER_TOKEN=made["token"])
+    stranger.run("get", "a/1", code=NO_SERVER)
+    assert "--cacert FILE" in stranger.errors, stranger.errors
+    subprocess.run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other "
+                   "-keyout other_key.pem -out other.pem".split(), cwd=FOLDER.name, check=True, stderr=subprocess.DEVNULL)
+    stranger.run("get", "a/1", "--cacert", path_of("other.pem"), code=NO_SERVER)
+    assert "other.pem does not hold its authority" in stranger.errors, stranger.errors
+    for words in ("get", "a/1"), ("watch", "-p", "a/"):
+        ctl.run(*words, "--cacert", file.name, code=USAGE)
+        assert "--cacert" in ctl.errors and "tls.yaml" in ctl.errors, ctl.errors
+        ctl.run(*words, "--cert", path_of("cert.pem"), "--cert-key", path_of("other_key.pem"), code=USAGE)
+        assert "--cert-key" in ctl.errors, ctl.errors
     Ctl(url, KVSERVER_TOKEN="a b").run("get", "a/1", code=USAGE)
     ctl.run("get", "a/1", "--url", f"wss://localhost:{number}")
     ctl.run("ping", "--url", f"https://127.0.0.2:{number}", code=NO_SERVER)
+    assert "--cacert" not in ctl.errors, "another name is the fault, not the authority: " + ctl.errors
     with open(path_of("token"), "w", encoding="utf-8") as file:
         file.write(made["token"] + "\n")
     Ctl(url).run("get", "a/1", "--token-file", path_of("token"), "--cacert", path_of("cert.pem"))
@@ -794,11 +857,12 @@ def main():
                  watch_prints_every_change,
                  signals_terminate_it, terminals_get_no_control_characters,
                  command_lines_are_checked, completions_match_the_table, contexts_keep_servers_and_tokens,
+                 files_of_certificates_are_checked_first,
                  stats_match_the_metrics, backups_are_whole_and_restore, restores_at_the_next_start, the_manual_has_every_verb_and_option,
                  bench_measures):
         report.check(test.__name__, lambda test=test: test(ctl))
     for test in (watch_goes_on_across_a_restart_and_a_crash, watch_reports_lost_changes,
-                 lost_server_is_reported_with_4, import_reports_its_progress,
+                 lost_server_is_reported_with_4, slow_server_is_waited_for_while_anything_arrives, import_reports_its_progress,
                  tokens_and_tls_are_those_of_the_server, clients_are_listed_through_all_pages,
                  slow_commands_are_listed):
         report.check(test.__name__, test)
