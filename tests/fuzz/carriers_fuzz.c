@@ -47,22 +47,33 @@ static struct kv_slice before(struct kv_slice text, const char *what)
     return found == NULL ? text : (struct kv_slice){text.bytes, (size_t)(found - text.bytes)};
 }
 
+/* The length of the text before a revision, if one follows; otherwise 0. */
+static size_t introduces_revision(struct kv_slice text, size_t at)
+{
+    static const struct kv_slice before[] = {{"\r\netag: \"", 9}, {"\"revision\":", 11}};
+    for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++)
+        if (begins_with(text, at, before[i]))
+            return before[i].len;
+    return 0;
+}
+
 /* Copies the answers without the parts in which two servers differ. */
 static struct kv_buffer normalize(struct kv_slice text)
 {
-    struct kv_slice date = KV_SLICE("\r\nDate: "), etag = KV_SLICE("\r\netag: \"");
+    struct kv_slice date = KV_SLICE("\r\nDate: ");
     struct kv_buffer out = {0};
     struct numbering numbering;
     numbering.n = 0;
     /* Frames and events belong to other protocols. */
     text = before(before(text, "HTTP/1.1 101 "), "retry: ");
     for (size_t at = 0; at < text.len;) {
+        size_t n = introduces_revision(text, at);
         if (begins_with(text, at, date)) {
             kv_buffer_append(&out, date);
             at += date.len + DATE_LEN;
-        } else if (begins_with(text, at, etag)) {
-            at += etag.len;
-            kv_buffer_append(&out, etag);
+        } else if (n != 0) {
+            kv_buffer_append(&out, (struct kv_slice){text.bytes + at, n});
+            at += n;
             kv_buffer_append_u64(&out, number_of(&numbering, strtoull(text.bytes + at, NULL, 10)));
             while (at < text.len && isdigit((unsigned char)text.bytes[at]))
                 at++;
