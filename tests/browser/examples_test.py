@@ -4,6 +4,7 @@ Node. Prints TAP. With KV_TEST_PICTURES=FOLDER, pictures of the pages are left t
 """
 import collections
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -355,8 +356,7 @@ def test_balancer():
     with tempfile.TemporaryDirectory(prefix="kvserver-example-") as data, serve_cluster(data) as (balancer, redis_port, folder):
         check_death_of_master(balancer, folder)
         check_death_of_server(balancer, folder, "kvserver-1")
-        with program([f"{EXAMPLES}/cluster/run.sh", "kvserver-1"], KVSERVER_PORT=str(balancer), REDIS_PORT=str(redis_port),
-                     KVSERVER_DATA=data, KVSERVER_PROGRAM=os.environ["KV_SERVER_PROGRAM"]) as (process, read):
+        with run_cluster("kvserver-1", balancer, redis_port, data) as (process, read):
             wait_for(lambda: " ready after" in read() or process.poll() is not None, "the server does not come back")
             assert process.poll() is None, read()
             wait_for(lambda: "Server ready/one is UP" in read_log(folder, "haproxy").rpartition("ready/one is DOWN")[2],
@@ -364,6 +364,39 @@ def test_balancer():
             check_death_of_server(balancer, folder, "kvserver-2")
             process.terminate()
             process.wait(PATIENCE_S)
+
+
+def run_cluster(name, balancer, redis_port, data):
+    return program([f"{EXAMPLES}/cluster/run.sh", name], KVSERVER_PORT=str(balancer), REDIS_PORT=str(redis_port),
+                   KVSERVER_DATA=data, KVSERVER_PROGRAM=os.environ["KV_SERVER_PROGRAM"])
+
+
+def check_refusal_of_second(name, balancer, redis_port, data):
+    with run_cluster(name, balancer, redis_port, data) as (process, read):
+        expect(process.wait(PATIENCE_S), 1)
+        assert f"{name} is running already" in read(), read()
+
+
+def test_end_of_cluster():
+    """Neither a refused second one nor one that was brought back outlives the example."""
+    with tempfile.TemporaryDirectory(prefix="kvserver-example-") as data, contextlib.ExitStack() as stack:
+        with serve_cluster(data) as (balancer, redis_port, folder):
+            for name in "kvserver-2", "redis-2":
+                check_refusal_of_second(name, balancer, redis_port, data)
+            brought_back = []
+            for name in "redis-2", "kvserver-1":
+                kill(folder, name)
+                process, read = stack.enter_context(run_cluster(name, balancer, redis_port, data))
+                mark = " ready after" if name == "kvserver-1" else "Ready to accept connections"
+                wait_for(lambda: mark in read() or process.poll() is not None, f"{name} does not come back")
+                assert process.poll() is None, read()
+                check_refusal_of_second(name, balancer, redis_port, data)
+                brought_back.append(process)
+        for process in brought_back:
+            expect(process.wait(PATIENCE_S), 0)
+        for port in *range(balancer, balancer + 3), *range(redis_port, redis_port + 6):
+            with socket.socket() as probe:
+                expect((port, probe.connect_ex(("127.0.0.1", port))), (port, errno.ECONNREFUSED))
 
 
 def read_log(folder, name):
@@ -530,6 +563,7 @@ def main():
               why_no_pages or why_no_cluster(), browser)
         check("clients of the balancer wait for a new master, and leave a dead server at once", test_balancer,
               why_no_cluster())
+        check("a cluster ends as a whole, with those that were brought back", test_end_of_cluster, why_no_cluster())
         check("an address is refused beyond its rate", test_rate_limiter, why_no_node)
         check("sessions last until they are left", test_sessions, why_no_node)
         why_no_visit = why_no_pages or why_no_node

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs missing packages, builds, and runs a Redis Cluster (three masters with a replica each), two
 # KvServers on it, and HAProxy in front of them, until it is interrupted. Everything listens on loopback only.
-# `run.sh kvserver-1` (or -2), with the same variables, brings back that KvServer alone.
+# `run.sh kvserver-1` (or -2; or redis-1 to -6), with the same variables, brings back that one alone.
 #   KVSERVER_PORT=3000     the port of HAProxy; the KvServers have the next two
 #   REDIS_PORT=7001        the first of the six ports of Redis; each node has the port 10000 above its own, too
 #   KVSERVER_DATA=FOLDER   another place for the data than `data` in this folder
@@ -24,27 +24,52 @@ redis_port_of() { # node
 
 # ---- starting and ending ----
 
+# Locks the name for the next process that is started: it inherits the descriptor, and so holds the lock as long
+# as it lives. Only its own number is written to the file of the name.
+claim() { # name
+    exec 9>>"$data/$1.lock"
+    flock -w 1 9 || {
+        say "$1 is running already, with its data in $data"
+        exit 1
+    }
+}
+
 # Each has a session of its own, so that Ctrl-C reaches this script only, which ends them in order.
 start() { # name, command …
     name="$1"
     shift
+    claim "$name"
     setsid "$@" </dev/null >"$data/$name.log" 2>&1 &
     echo "$!" >"$data/$name.pid"
+    exec 9>&-
     started="$name $started"
 }
 
 is_running() { # name
-    kill -0 "$(cat "$data/$1.pid")" 2>/dev/null
+    ! flock -n "$data/$1.lock" true
+}
+
+# Waits for the end of a process that may have been brought back, and so is no child of this script.
+end() { # name
+    n_left=600
+    ! is_running "$1" || kill "$(cat "$data/$1.pid")" || :
+    while is_running "$1"; do
+        n_left=$((n_left - 1))
+        if [ "$n_left" -eq 0 ]; then
+            say "$1 does not end, and is killed"
+            kill -9 "$(cat "$data/$1.pid")" || :
+            break
+        fi
+        sleep 0.1
+    done
+    rm -f "$data/$1.pid"
 }
 
 # The process started last ends first: the KvServers need Redis until their end.
 end_all() {
     trap '' INT TERM
     for name in $started; do
-        pid="$(cat "$data/$name.pid")"
-        kill "$pid" 2>/dev/null || :
-        wait "$pid" 2>/dev/null || :
-        rm -f "$data/$name.pid"
+        end "$name"
     done
 }
 
@@ -132,16 +157,6 @@ is_ready() { # number of the KvServer
     grep -q ' ready after' "$data/kvserver-$1.log"
 }
 
-# In place of this script, so that its number is that of the process.
-bring_back_kvserver() { # number
-    [ -e "$data/haproxy.pid" ] || {
-        say "nothing is running with its data in $data"
-        exit 1
-    }
-    echo "$$" >"$data/kvserver-$1.pid"
-    KVSERVER_PORT="$((port + $1))" exec "$program" -c "$example/kvserver.yaml"
-}
-
 start_kvserver() { # number
     KVSERVER_PORT="$((port + $1))" start "kvserver-$1" "$program" -c "$example/kvserver.yaml"
     await "kvserver-$1" is_ready "$1"
@@ -163,6 +178,20 @@ find_program() {
     program="$build/kvserver"
 }
 
+# In place of this script, so that its number is that of the process.
+bring_back() { # name
+    [ -e "$data/haproxy.pid" ] || {
+        say "nothing is running with its data in $data"
+        exit 1
+    }
+    claim "$1"
+    echo "$$" >"$data/$1.pid"
+    case "$1" in
+    redis-*) exec redis-server "$data/$1/redis.conf" ;;
+    kvserver-*) KVSERVER_PORT="$((port + ${1#kvserver-}))" exec "$program" -c "$example/kvserver.yaml" ;;
+    esac
+}
+
 # ---- startup ----
 
 # The nodes know each other by their ports.
@@ -182,9 +211,9 @@ REDIS_3="$(redis_port_of 3)"
 export REDIS_1 REDIS_2 REDIS_3
 case "${1:-}" in
 '') ;;
-kvserver-[12]) bring_back_kvserver "${1#kvserver-}" ;;
+kvserver-[12] | redis-[1-6]) bring_back "$1" ;;
 *)
-    say "usage: $0 [kvserver-1 | kvserver-2]"
+    say "usage: $0 [kvserver-1 | kvserver-2 | redis-1 … redis-6]"
     exit 2
     ;;
 esac
