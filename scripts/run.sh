@@ -43,7 +43,18 @@ is_taken() { # port
         awk -v port="$(printf ':%04X$' "$1")" '$4 == "0A" && $2 ~ port { found = 1 } END { exit !found }'
 }
 
+is_port() { # text
+    case "$1" in
+    *[!0-9]* | 0?* | ??????*) return 1 ;;
+    esac
+    [ "$1" -le 65535 ]
+}
+
 # Checked before the build, which may take minutes.
+if [ $# -eq 0 ] && ! is_port "${KVSERVER_PORT:-3000}"; then
+    say "KVSERVER_PORT is not a port (0 to 65535): $KVSERVER_PORT"
+    exit 1
+fi
 if [ $# -eq 0 ] && is_taken "${KVSERVER_PORT:-3000}"; then
     say "another program listens on port ${KVSERVER_PORT:-3000}; KVSERVER_PORT=PORT chooses another"
     exit 1

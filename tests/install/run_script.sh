@@ -23,6 +23,13 @@ mkdir "$checkout"
 (cd "$root" && tar cf - --exclude ./build --exclude ./.git --exclude ./data .) | tar xf - -C "$checkout"
 chmod -R go+rX "$folder"
 
+# A port that is none is refused before anything is built.
+for port in abc 70000 123456 08 -1; do
+    ! KVSERVER_PORT="$port" "$checkout/scripts/run.sh" >"$folder/port.out" 2>"$folder/port.err" || fail "the port $port is taken for one"
+    [ "$(cat "$folder/port.err")" = "run.sh: KVSERVER_PORT is not a port (0 to 65535): $port" ] || fail "another message for the port $port"
+done
+[ ! -e "$checkout/build" ] || fail "something was built for a port that is none"
+
 # Two at once: the second one waits for the build, and the output is only the program's.
 "$checkout/scripts/run.sh" --version >"$folder/first.out" 2>"$folder/first.err" &
 first=$!
