@@ -1,7 +1,8 @@
 # Writes a C file with the table of web.h:
 #   cmake -D OUTPUT=files.c -D FOLDER=core/web "-DFILES=/openapi.yaml=openapi.yaml;…" -P embed.cmake
 # Each file of FOLDER is embedded as it is and, where that is shorter, compressed; programs and pages without
-# indentation, empty lines and lines of comment, which nobody reads there.
+# indentation, empty lines and lines of comment, which nobody reads there; Markdown with links to where the other files
+# are served, which may lie elsewhere in the source tree.
 set(type_.css "text/css; charset=utf-8")
 set(type_.html "text/html; charset=utf-8")
 set(type_.js "text/javascript; charset=utf-8")
@@ -23,6 +24,29 @@ function(add_array name bytes slice)
   set(${slice} "{(const char *)${name}, ${length}}" PARENT_SCOPE)
 endfunction()
 
+# The path of a file, relative to the folder of another one.
+function(relative_path from to result)
+  get_filename_component(folder "${from}" DIRECTORY)
+  file(RELATIVE_PATH path "${folder}" "${to}")
+  set(${result} "${path}" PARENT_SCOPE)
+endfunction()
+
+# Replaces the targets of links in a page. page: PATH=FILE; name: of the variable with its text.
+function(serve_links page name)
+  string(REGEX MATCH "^([^=]*)=(.*)$" page "${page}")
+  set(page_path "${CMAKE_MATCH_1}")
+  set(page_file "${FOLDER}/${CMAKE_MATCH_2}")
+  set(served "${${name}}")
+  foreach(pair ${FILES})
+    string(REGEX MATCH "^([^=]*)=(.*)$" pair "${pair}")
+    relative_path("${page_path}" "${CMAKE_MATCH_1}" path)
+    relative_path("${page_file}" "${FOLDER}/${CMAKE_MATCH_2}" file)
+    string(REPLACE "](${file})" "](${path})" served "${served}")
+    string(REPLACE "](${file}#" "](${path}#" served "${served}")
+  endforeach()
+  set(${name} "${served}" PARENT_SCOPE)
+endfunction()
+
 set(n 0)
 foreach(pair ${FILES})
   string(REGEX MATCH "^([^=]*)=(.*)$" pair "${pair}")
@@ -36,7 +60,7 @@ foreach(pair ${FILES})
   string(LENGTH "${type_${extension}}" type_length)
 
   file(READ "${file}" plain HEX)
-  if(extension MATCHES "^\\.(js|css|html)$")
+  if(extension MATCHES "^\\.(js|css|html|md)$")
     file(READ "${file}" text)
     if(extension STREQUAL ".js")
       string(REGEX REPLACE "\n *//[^\n]*" "" text "${text}")
@@ -44,8 +68,12 @@ foreach(pair ${FILES})
         message(FATAL_ERROR "${file}: a template of several lines would lose its blanks")
       endif()
     endif()
-    string(REGEX REPLACE "\n[ \n]+" "\n" text "${text}")
-    set(file "${OUTPUT}.short")
+    if(extension STREQUAL ".md")
+      serve_links("${pair}" text)
+    else()
+      string(REGEX REPLACE "\n[ \n]+" "\n" text "${text}")
+    endif()
+    set(file "${OUTPUT}.served")
     file(WRITE "${file}" "${text}")
     file(READ "${file}" plain HEX)
   endif()
@@ -53,7 +81,7 @@ foreach(pair ${FILES})
   string(SUBSTRING "${hash}" 0 16 hash)
   file(ARCHIVE_CREATE OUTPUT "${OUTPUT}.gz" PATHS "${file}" FORMAT raw COMPRESSION GZip COMPRESSION_LEVEL 9)
   file(READ "${OUTPUT}.gz" zipped HEX)
-  file(REMOVE "${OUTPUT}.gz" "${OUTPUT}.short")
+  file(REMOVE "${OUTPUT}.gz" "${OUTPUT}.served")
   string(SUBSTRING "${zipped}" 0 8 zipped_head)
   string(SUBSTRING "${zipped}" 16 -1 zipped_tail)
   set(zipped "${zipped_head}00000000${zipped_tail}") # without the time

@@ -38,10 +38,13 @@ def expect(got, expected):
 
 
 def source_of(path):
-    """The file as it is served: programs and pages without comment lines and indentation."""
+    """The file as it is served: programs and pages without comment lines and indentation, documents with links to
+    where the contract is served."""
     name = FILES[path][0]
     with open(os.path.join(SOURCES, name), "rb") as file:
         text = file.read()
+    if name.endswith(".md"):
+        return text.replace(b"](../../PROTOCOL.md", b"](PROTOCOL.md")
     if name.endswith(".js"):
         text = re.sub(rb"\n *//[^\n]*", b"", text)
     return re.sub(rb"\n[ \n]+", b"\n", text) if name.endswith((".js", ".css", ".html")) else text
@@ -136,6 +139,45 @@ def test_among_others(report, server, name):
     report.check(f"pages of listed origins may import the client ({name})", across_origins)
 
 
+def served_documents():
+    """Where the server's files are served, by their places in the source tree."""
+    files = {os.path.realpath(os.path.join(SOURCES, name)): path for path, (name, _) in FILES.items()}
+    for name in os.listdir(f"{SOURCES}/docs"):
+        if name.endswith(".md"):
+            files[os.path.realpath(os.path.join(SOURCES, "docs", name))] = f"/docs/{name}"
+    return files
+
+
+def links_of(text):
+    return re.findall(r"\]\(([^)#\s:]+)[^)\s:]*\)", re.sub(r"(?ms)^ *```.*?^ *```", "", text))
+
+
+def test_documents(report):
+    """Links that lead to a served file in the source tree lead to it on the server as well."""
+    def lead_somewhere():
+        files = served_documents()
+        server = Server()
+        try:
+            n_links = 0
+            for file, path in files.items():
+                if not path.endswith(".md"):
+                    continue
+                with open(file, encoding="utf-8") as source:
+                    targets = [os.path.realpath(os.path.join(os.path.dirname(file), link)) for link in links_of(source.read())]
+                status, _, body = server.request("GET", path)
+                expect((path, status), (path, 200))
+                for link, target in zip(links_of(body.decode()), targets, strict=True):
+                    if target in files:
+                        expect((path, link, urljoin(path, link)), (path, link, files[target]))
+                        expect((path, link, server.request("GET", urljoin(path, link))[0]), (path, link, 200))
+                        n_links += 1
+            assert n_links > 50, n_links
+        finally:
+            server.end()
+
+    report.check("links between served documents lead to them", lead_somewhere)
+
+
 def test_console(report):
     def is_strict():
         server = Server()
@@ -199,6 +241,7 @@ def main():
             test_among_others(report, server, name)
         finally:
             server.end()
+    test_documents(report)
     test_console(report)
     return report.end()
 
