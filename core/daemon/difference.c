@@ -191,30 +191,45 @@ static const struct leaf *find(const struct leaves *leaves, const char *path, si
     return NULL;
 }
 
-/* Whether there is a value at the first `len` bytes of the path, or below. */
+/* Whether there is a value at the first `len` bytes of the path, or below; a block that is not
+ * given
+ * (`~`) is none. */
 static bool has_below(const struct leaves *leaves, const char *path, size_t len)
 {
     for (size_t i = 0; i < leaves->n; i++)
         if (strncmp(leaves->all[i].path, path, len) == 0 &&
-            strchr(".[", leaves->all[i].path[len]) != NULL)
+            strchr(".[", leaves->all[i].path[len]) != NULL && /* also at its end */
+            strcmp(leaves->all[i].whole, "~") != 0)
             return true;
     return false;
 }
 
-/* Whether it is an empty list or mapping that has entries in the other configuration. */
+/* Whether it is an empty list or mapping, or a block that is not given, and has entries in the
+ * other configuration. */
 static bool is_filled(const struct leaf *leaf, const struct leaves *other)
 {
-    return (strcmp(leaf->whole, "[]") == 0 || strcmp(leaf->whole, "{}") == 0) &&
+    return (strcmp(leaf->whole, "[]") == 0 || strcmp(leaf->whole, "{}") == 0 ||
+            strcmp(leaf->whole, "~") == 0) &&
            has_below(other, leaf->path, strlen(leaf->path));
 }
 
-/* The length of the path of the outermost entry that the other configuration lacks. */
+/* The length of the next step of a path: a name, which may be in quotes, or an index. */
+static size_t step_length(const char *path)
+{
+    size_t len = *path == '.' ? 1 : 0;
+    if (path[len] == '"')
+        return len + scalar_length(kv_slice_of(path + len), "");
+    return len + 1 + strcspn(path + len + 1, ".[");
+}
+
+/* The length of the path of the outermost entry or section that the other configuration lacks. */
 static size_t entry_length(const char *path, const struct leaves *other)
 {
-    for (const char *end = path; (end = strchr(end, ']')) != NULL;)
-        if (!has_below(other, path, (size_t)(++end - path)))
-            return (size_t)(end - path);
-    return strlen(path);
+    size_t len = 0;
+    do
+        len += step_length(path + len);
+    while (path[len] != '\0' && has_below(other, path, len));
+    return len;
 }
 
 /* For a leaf that the other configuration lacks. Returns: the length of the path to report; 0 if
@@ -225,8 +240,8 @@ static size_t length_to_tell(const struct leaves *leaves, size_t i, const struct
     if (find(other, path, i) != NULL || is_filled(&leaves->all[i], other))
         return 0;
     size_t len = entry_length(path, other);
-    bool is_told =
-        i != 0 && path[len - 1] == ']' && strncmp(leaves->all[i - 1].path, path, len) == 0;
+    bool is_told = i != 0 && strncmp(leaves->all[i - 1].path, path, len) == 0 &&
+                   strchr(".[", leaves->all[i - 1].path[len]) != NULL;
     return is_told ? 0 : len;
 }
 

@@ -13,12 +13,13 @@ struct kv_printed_config {
 };
 
 /* path: such as `sinks[0].options.url`. before, after: as YAML; NULL if absent; equal if a secret
- * differs. If an entry of a list was added or removed, the path is the entry's, and the value is
- * its first one. */
+ * differs. If an entry of a list, or a section, was added or removed, the path is the entry's or
+ * the section's, and the value is its first one. */
 typedef void (*kv_difference_fn)(void *context, const char *path, const char *before,
                                  const char *after);
 
-/* Calls back for each value that differs, once for an added or removed entry of a list. */
+/* Calls back for each value that differs, once for an added or removed entry of a list, and
+ * for a section. */
 void kv_difference_find(const struct kv_printed_config *before,
                         const struct kv_printed_config *after, kv_difference_fn tell,
                         void *context);

@@ -35,7 +35,7 @@ static void print_config(const struct kv_config *config)
     struct kv_buffer text = {0};
     bool is_file = fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode);
     struct kv_conf_printer printer = {.out = &text, .shows_secrets = is_file};
-    kv_config_print(config, &printer);
+    kv_config_print(config, false, &printer);
     fwrite(text.bytes, 1, text.len, stdout);
     kv_buffer_fini(&text);
     if (printer.n_literal != 0 && !is_file)

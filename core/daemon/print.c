@@ -130,7 +130,8 @@ static void print_listen(const struct kv_config *config, struct kv_conf_printer 
         print_address(config, i, printer);
 }
 
-void kv_config_print(const struct kv_config *config, struct kv_conf_printer *printer)
+void kv_config_print(const struct kv_config *config, bool shows_absent,
+                     struct kv_conf_printer *printer)
 {
     for (int i = 0; i < N_CONFIG; i++) {
         if (i == CONFIG_LISTEN)
@@ -143,8 +144,7 @@ void kv_config_print(const struct kv_config *config, struct kv_conf_printer *pri
             print_sinks(config, printer);
         else if (i == CONFIG_SCRIPTS)
             print_scripts(config, printer);
-        else if (i != CONFIG_ACCESS ||
-                 config->values[i].is_given) /* an empty one denies everything */
+        else if (i != CONFIG_ACCESS || config->values[i].is_given || shows_absent)
             print_option(printer, &kv_config_options[i], kv_conf_root(config->conf),
                          &config->values[i], 0);
     }

@@ -8,6 +8,9 @@
 
 struct kv_conf_printer;
 
-void kv_config_print(const struct kv_config *config, struct kv_conf_printer *printer);
+/* shows_absent: prints `access` with its defaults even if it is not given. To load that would mean
+ * something else, as an empty one denies everything. */
+void kv_config_print(const struct kv_config *config, bool shows_absent,
+                     struct kv_conf_printer *printer);
 
 #endif

@@ -87,7 +87,7 @@ static struct kv_buffer print(const struct kv_config *config, bool shows_secrets
 {
     struct kv_buffer text = {0};
     struct kv_conf_printer printer = {.out = &text, .shows_secrets = shows_secrets};
-    kv_config_print(config, &printer);
+    kv_config_print(config, true, &printer);
     return text;
 }
 

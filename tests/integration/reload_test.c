@@ -73,6 +73,23 @@ static void changes_that_need_a_restart_are_logged_with_both_values(void **state
     kv_test_server_stop_cleanly(&server);
 }
 
+static void access_that_appears_or_vanishes_needs_no_restart(void **state)
+{
+    static const char section[] = "access: {anonymous: {read: ['']}}\n";
+    (void)state;
+    kv_test_start(&server, "limits: {key: 1024}\n");
+    replace("limits: {key: 1024}\n", section);
+    reload();
+    kv_test_await_log(&server, FILE_NAME ": `access` applied");
+    kv_test_await_log(&server, FILE_NAME ": nothing has changed that needs a restart");
+    kv_test_server_stop_cleanly(&server);
+    kv_test_start(&server, section);
+    replace(section, "limits: {key: 1024}\n");
+    reload();
+    kv_test_await_log(&server, FILE_NAME ": nothing has changed that needs a restart");
+    kv_test_server_stop_cleanly(&server);
+}
+
 static int put_from_page(void)
 {
     return kv_test_http_status(server.port, "PUT", "/storage/a", "Origin: https://example.org\r\n",
@@ -563,6 +580,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_script_and_each_sink_is_named),
         cmocka_unit_test(changes_that_need_a_restart_are_logged_with_both_values),
+        cmocka_unit_test(access_that_appears_or_vanishes_needs_no_restart),
         cmocka_unit_test(origins_hosts_and_log_are_applied),
         cmocka_unit_test(limits_apply_to_open_connections_which_stay),
         cmocka_unit_test(long_bodies_are_subject_to_the_new_limit),

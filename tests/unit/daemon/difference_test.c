@@ -83,6 +83,20 @@ static void added_or_removed_entry_is_reported_once(void **state)
     expect_of("o:\n  - a\n  - b\np: 1\n", "o:\n  - a\np: 1\n", "o[1]: b -> nothing\n");
 }
 
+static void added_or_removed_section_is_reported_once(void **state)
+{
+    (void)state;
+    expect_of("l:\n  - port: 1\n",
+              "l:\n  - port: 1\n    tls:\n      cert: a\n      auth: required\n",
+              "l[0].tls: nothing -> a\n");
+    expect_of("s:\n  module: a\n  a:\n    path: x\n    size: 1\n",
+              "s:\n  module: b\n  b:\n    path: x\n    size: 1\n",
+              "s.module: a -> b\ns.a: x -> nothing\ns.b: nothing -> x\n");
+    expect_of("f: ~\n", "f:\n  a: 1\n  b: 2\n", "f: nothing -> 1\n");
+    expect_of("m: {}\n", "m:\n  \"x.y\": 1\n  z: 2\n",
+              "m.\"x.y\": nothing -> 1\nm.z: nothing -> 2\n");
+}
+
 static void secrets_are_compared_and_not_shown(void **state)
 {
     struct kv_printed_config before = {KV_SLICE("s: one\nt: x\n"),
@@ -102,6 +116,7 @@ int main(void)
         cmocka_unit_test(quoted_texts_are_compared_whole),
         cmocka_unit_test(comments_are_ignored),
         cmocka_unit_test(added_or_removed_entry_is_reported_once),
+        cmocka_unit_test(added_or_removed_section_is_reported_once),
         cmocka_unit_test(secrets_are_compared_and_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
