@@ -32,7 +32,8 @@ enum {
     CHUNK_LINES = 1024,
     CHUNK_BYTES = 1 << 20, /* then the chunk is sent: a longer line is the last of its chunk */
     UNDER_WAY_BYTES = 32 << 20,
-    LAST_LINE_BYTES = 4096 /* ample for the last line of a backup */
+    LAST_LINE_BYTES = 4096, /* ample for the last line of a backup */
+    PEEK_BYTES = 64 << 10   /* as many as a pipe holds */
 };
 
 struct chunk;
@@ -357,11 +358,15 @@ static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct k
     create_chunks(import);
     kv_meter_start(&import->meter, import->is_backup ? "restored" : "imported", true);
     enum kv_line_status status = load_lines(import, &error);
-    kv_meter_finish(&import->meter);
+    int result = judge(import, status, &error, reterr);
+    if (result == 0 || import->n_loaded != 0)
+        kv_meter_finish(&import->meter);
+    else
+        kv_meter_erase(&import->meter);
     destroy_chunks(import);
     kv_line_reader_fini(&import->reader);
     kv_buffer_fini(&import->scratch);
-    return judge(import, status, &error, reterr);
+    return result;
 }
 
 /* ---- opening and closing ---- */
@@ -426,6 +431,56 @@ static int refuse_backup(const struct kv_import *import, struct kv_error *reterr
                         "%s:1: this is a backup, which is restored, not imported (--restore); "
                         "nothing was imported",
                         import->name);
+}
+
+/* Reads the beginning of the input, without consuming it. Waits for input from a pipe. Returns: the
+ * number of bytes; 0 or less: the beginning is not available. */
+static ssize_t peek(int fd, char *room, size_t capacity)
+{
+    int copy[2];
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (at >= 0)
+        return pread(fd, room, capacity, at);
+    if (pipe2(copy, O_CLOEXEC) != 0)
+        return -1;
+    ssize_t n = tee(fd, copy[1], capacity, 0);
+    if (n > 0)
+        n = read(copy[0], room, (size_t)n);
+    close(copy[0]);
+    close(copy[1]);
+    return n;
+}
+
+/* Returns: the number of the first line that only a backup has; 0: none. Other faults are left to
+ * the loader, as is the last line, which may be incomplete. */
+static uint64_t find_backup_line(struct kv_import *import, struct kv_slice text)
+{
+    struct kv_line line;
+    struct kv_error error;
+    uint64_t number = 1;
+    for (const char *end; (end = memchr(text.bytes, '\n', text.len)) != NULL; number++) {
+        size_t len = (size_t)(end - text.bytes);
+        if (kv_line_parse((struct kv_slice){text.bytes, len}, &import->limits, &import->scratch,
+                          &line, &error) == KV_LINE_OF_BACKUP)
+            return number;
+        text = (struct kv_slice){end + 1, text.len - len - 1};
+    }
+    return 0;
+}
+
+int kv_import_refuse_backup_ahead(struct kv_import *import, struct kv_error *reterr)
+{
+    char *room = kv_alloc(PEEK_BYTES);
+    ssize_t n = peek(import->fd, room, PEEK_BYTES);
+    uint64_t number = n > 0 ? find_backup_line(import, (struct kv_slice){room, (size_t)n}) : 0;
+    kv_buffer_fini(&import->scratch);
+    free(room);
+    if (number == 0)
+        return 0;
+    return kv_error_set(reterr,
+                        "%s:%llu: this is a backup, which is restored, not imported (--restore); "
+                        "nothing was imported",
+                        import->name, (unsigned long long)number);
 }
 
 struct kv_import *kv_import_open(const char *path, const struct kv_config *config,

@@ -28,6 +28,10 @@ struct kv_import *kv_import_open_backup(const char *path, const struct kv_config
 /* Waits for the first byte of standard input. Returns: false if that ends without one. */
 bool kv_import_has_input(const struct kv_import *import);
 
+/* Refuses a backup that shows in the first lines of the input, before a store is created. Waits for
+ * input; consumes none. Returns: 0, or -1 and *reterr. */
+int kv_import_refuse_backup_ahead(struct kv_import *import, struct kv_error *reterr);
+
 /* The loader for the keyspace, which calls it once. Errors name the file and the line. */
 struct kv_loader *kv_import_loader(struct kv_import *import);
 

@@ -113,7 +113,7 @@ static int import(struct kv_config *config, const char *path, struct kv_error *r
     if (is_durable(config) && !kv_import_has_input(import))
         kv_error_set(reterr, "the standard input is empty, as after an export that failed: nothing "
                              "was imported");
-    else
+    else if (!is_durable(config) || kv_import_refuse_backup_ahead(import, reterr) == 0)
         result = serve_whole(config, import, reterr);
     kv_import_close(import);
     return result;

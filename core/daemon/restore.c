@@ -9,6 +9,7 @@
 #include "daemon/export.h"
 #include "daemon/line_reader.h"
 #include "daemon/meter.h"
+#include "daemon/unfinished.h"
 #include "wire/backup_sum.h"
 
 /* ---- reading ---- */
@@ -154,6 +155,31 @@ int kv_restore_check(int fd, const char *name, const struct kv_line_limits *limi
 
 /* ---- the store ---- */
 
+/* ` at FOLDER`, for each folder of the store. */
+static void append_folders(const struct kv_config *config, struct kv_buffer *text)
+{
+    for (size_t i = 0; i < config->store.module->identity->n_options; i++) {
+        struct kv_slice folder = kv_store_folder(config, i);
+        if (folder.len != 0)
+            kv_buffer_printf(text, "%s%.*s", text->len == 0 ? " at " : ", ", (int)folder.len,
+                             folder.bytes);
+    }
+    kv_buffer_append_char(text, '\0');
+}
+
+static int refuse_old_store(const struct kv_config *config, struct kv_error *reterr)
+{
+    struct kv_buffer folders = {0};
+    append_folders(config, &folders);
+    kv_error_set(
+        reterr,
+        "store/%s has a store already%.900s: a backup is restored into a new one. Move the "
+        "old one away, or give another path",
+        config->store.module->identity->name, folders.bytes);
+    kv_buffer_fini(&folders);
+    return -1;
+}
+
 int kv_restore_demand_new_store(const struct kv_config *config, struct kv_error *reterr)
 {
     const struct kv_loaded_module *store = config->store.module;
@@ -162,9 +188,5 @@ int kv_restore_demand_new_store(const struct kv_config *config, struct kv_error 
         return 0;
     if (kv_export_looks_for_store(config, &is_there, reterr) != 0)
         return -1;
-    return !is_there ? 0
-                     : kv_error_set(reterr,
-                                    "store/%s has a store already: a backup is restored into a new "
-                                    "one. Move the old one away, or give another path",
-                                    store->identity->name);
+    return is_there ? refuse_old_store(config, reterr) : 0;
 }

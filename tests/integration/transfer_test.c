@@ -588,6 +588,20 @@ static void failed_export_is_not_imported(void **state)
     assert_false(is_there("to"));
 }
 
+static void piped_backup_is_refused_before_a_store_is_made(void **state)
+{
+    (void)state;
+    configure(ROCKSDB, "to", "");
+    assert_int_equal(shell("printf '%s\\n' '{\"key\":\"a\",\"value\":1,\"revision\":1}' '' "
+                           "'{\"key\":\"b\",\"deleted\":true,\"revision\":2}' >lines; "
+                           "cat lines | kvserver -c to.yaml --import - 2>err"),
+                     1);
+    expect_in_file("err", "standard input:3: this is a backup, which is restored, not imported");
+    expect_in_file("err", "nothing was imported");
+    assert_int_equal(shell("grep -q 'keys in' err"), 1);
+    assert_false(is_there("to"));
+}
+
 static void malformed_line_is_reported_with_its_number_and_ends_the_import(void **state)
 {
     (void)state;
@@ -850,6 +864,7 @@ int main(void)
         TEST(blank_lines_and_a_missing_line_end_are_accepted),
         TEST(empty_file_is_an_import_of_nothing),
         TEST(failed_export_is_not_imported),
+        TEST(piped_backup_is_refused_before_a_store_is_made),
         TEST(malformed_line_is_reported_with_its_number_and_ends_the_import),
         TEST(too_long_line_is_not_read_to_its_end),
         TEST(line_refused_by_the_store_is_reported_with_its_number),
