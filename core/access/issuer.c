@@ -163,8 +163,10 @@ static enum kv_verdict_on_token judge(const struct issuer *issuer, const struct 
                                       int64_t now_s, struct kv_identity *ret,
                                       struct kv_error *reterr)
 {
-    if (!kv_slice_equals(token->issuer, issuer->policy.issuer))
-        return KV_TOKEN_UNRELATED;
+    if (!kv_slice_equals(token->issuer, issuer->policy.issuer)) {
+        refuse(reterr, "is from an issuer that is not known here");
+        return KV_TOKEN_UNRELATED; /* another one may be its issuer */
+    }
     const char *fault = fault_of(issuer, token, now_s);
     if (fault != NULL)
         return refuse(reterr, fault);

@@ -279,6 +279,30 @@ static void text_of_another_form_is_an_unknown_token(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+static void token_of_another_issuer_is_told_from_an_unknown_one(void **state)
+{
+    (void)state;
+    struct kv_test_response response = {0};
+    put_keys(&first, 1);
+    start_with_file();
+    char *claims = NULL;
+    assert_true(asprintf(&claims,
+                         "{\"iss\":\"https://elsewhere.example\",\"sub\":\"ann\",\"exp\":%lld}",
+                         (long long)time(NULL) + 3600) > 0);
+    char *token = kv_test_sign(first, claims);
+    assert_int_equal(ask_with(token, "GET", "/storage/user/ann/x", NULL, &response), 401);
+    kv_buffer_append_char(&response.body, '\0');
+    kv_test_expect_part(response.body.bytes, "the token is from an issuer that is not known here");
+    kv_test_await_log(&server, "the token is from an issuer that is not known here");
+    char *log = kv_test_server_log(&server);
+    assert_null(strstr(log, "elsewhere"));
+    free(log);
+    kv_test_response_fini(&response);
+    free(token);
+    free(claims);
+    kv_test_server_stop_cleanly(&server);
+}
+
 static void the_log_names_the_issuer_and_no_control_characters(void **state)
 {
     (void)state;
@@ -651,6 +675,7 @@ int main(void)
         cmocka_unit_test(a_minted_token_is_accepted),
         cmocka_unit_test(minting_needs_a_secret_and_claims),
         cmocka_unit_test(text_of_another_form_is_an_unknown_token),
+        cmocka_unit_test(token_of_another_issuer_is_told_from_an_unknown_one),
         cmocka_unit_test(the_log_names_the_issuer_and_no_control_characters),
         cmocka_unit_test(a_rotation_of_the_file_needs_no_restart),
         cmocka_unit_test(a_broken_file_changes_nothing_and_is_logged),
