@@ -13,9 +13,8 @@ enum {
 };
 
 /* Returns: whether a line may be logged. *ret_n_omitted: the number of lines omitted before. */
-static bool may_log(struct kv_denials *denials, enum kv_denial cause, uint32_t *ret_n_omitted)
+static bool is_within_rate(struct kv_denials *denials, uint32_t *ret_n_omitted)
 {
-    atomic_fetch_add_explicit(&denials->by_cause[cause], 1, memory_order_relaxed);
     int64_t now_s = kv_wall_us() / 1000000;
     if (atomic_exchange_explicit(&denials->second, now_s, memory_order_relaxed) != now_s)
         atomic_store_explicit(&denials->n, 0, memory_order_relaxed);
@@ -25,6 +24,13 @@ static bool may_log(struct kv_denials *denials, enum kv_denial cause, uint32_t *
     }
     *ret_n_omitted = atomic_exchange_explicit(&denials->n_omitted, 0, memory_order_relaxed);
     return true;
+}
+
+/* Counts the denial. */
+static bool may_log(struct kv_denials *denials, enum kv_denial cause, uint32_t *ret_n_omitted)
+{
+    atomic_fetch_add_explicit(&denials->by_cause[cause], 1, memory_order_relaxed);
+    return is_within_rate(denials, ret_n_omitted);
 }
 
 static void tell_omitted(uint32_t n)
@@ -98,6 +104,16 @@ void kv_denials_log_excess(struct kv_denials *denials, const struct kv_denied *c
     kv_buffer_append_char(&line, '\0');
     kv_log(KV_LOG_WARN, "access", "%s: %s", line.bytes, why);
     kv_buffer_fini(&line);
+}
+
+void kv_denials_log_mistake(struct kv_denials *denials, const char *address, const char *why)
+{
+    uint32_t n_omitted;
+    if (!is_within_rate(denials, &n_omitted))
+        return;
+    tell_omitted(n_omitted);
+    kv_log(KV_LOG_WARN, "http", "a connection was refused, from %s: %s",
+           address != NULL ? address : "a local socket", why);
 }
 
 void kv_denials_collect(const struct kv_denials *denials, struct kv_metrics_text *text)

@@ -55,6 +55,10 @@ void kv_denials_log_token(struct kv_denials *denials, const char *part, const ch
 void kv_denials_log_excess(struct kv_denials *denials, const struct kv_denied *client,
                            const char *why);
 
+/* Logs a connection whose client is set up for another protocol. Not counted, as it is no denial.
+ * address: of the peer; NULL if it has none. */
+void kv_denials_log_mistake(struct kv_denials *denials, const char *address, const char *why);
+
 /* Writes its metrics. */
 void kv_denials_collect(const struct kv_denials *denials, struct kv_metrics_text *text);
 

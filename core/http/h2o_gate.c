@@ -98,8 +98,19 @@ static void write_refusal(struct gate *gate)
     kv_buffer_fini(&json);
 }
 
+static void log_mistake(const struct gate *gate)
+{
+    char text[64];
+    struct kv_address address = kv_connection_address(gate->connection);
+    bool has_address = kv_address_print(&address, text, sizeof(text));
+    kv_denials_log_mistake(gate->gates->here->access->denials, has_address ? text : NULL,
+                           gate->framing.fault.what);
+}
+
 static void refuse(struct gate *gate)
 {
+    if (gate->framing.head.is_other_protocol)
+        log_mistake(gate);
     write_refusal(gate);
     struct iovec bytes = {gate->refusal.bytes, gate->refusal.len};
     kv_channel_read(channel_of(gate), false);

@@ -33,6 +33,39 @@ static int fail(struct kv_request_head *head, const char *what)
     return fail_at(head, what, head->len);
 }
 
+/* ---- other protocols ---- */
+
+/* The start of a PROXY header of version 1, or the signature of version 2. One that is trusted was
+ * read before. */
+static bool is_like_proxy_header(struct kv_slice bytes)
+{
+    return kv_slice_has_prefix(bytes, KV_SLICE("PROXY ")) ||
+           kv_slice_has_prefix(bytes, KV_SLICE("\r\n\r\n\0\r\nQUIT\n"));
+}
+
+/* The start of a record with a handshake message. */
+static bool is_like_tls(struct kv_slice bytes)
+{
+    return kv_slice_has_prefix(bytes, KV_SLICE("\x16"));
+}
+
+/* If the client began with another protocol, a fault in the syntax of HTTP would mislead.
+ * Returns: -1. */
+static int tell_other_protocol(struct kv_request_head *head, struct kv_slice bytes)
+{
+    if (is_like_proxy_header(bytes))
+        fail_at(head,
+                "this looks like a PROXY header, which is read only ahead of the first byte, and "
+                "only from trusted_proxies",
+                SIZE_MAX);
+    else if (is_like_tls(bytes))
+        fail_at(head, "this port speaks no TLS: begin addresses with http:// or ws://", SIZE_MAX);
+    else
+        return -1;
+    head->is_other_protocol = true;
+    return -1;
+}
+
 /* ---- the request line ---- */
 
 static bool has_prefix(struct kv_slice text, struct kv_slice lower)
@@ -322,7 +355,9 @@ int kv_request_head_read(struct kv_request_head *head, char *bytes, size_t len)
             return judge_length(head, len);
         int got = found < 0 ? -1 : read_line(head, bytes, end - head->len);
         if (got < 0)
-            return -1;
+            return head->has_request_line
+                       ? -1
+                       : tell_other_protocol(head, (struct kv_slice){bytes, len});
         head->len = next;
         if (got == 1)
             return 1;

@@ -52,6 +52,7 @@ struct kv_request_head {
     bool says_keep_alive;
     bool expects_continue;
     bool expects_other;
+    bool is_other_protocol; /* with a fault: it looks like TLS, or a PROXY header */
     struct kv_http_fault fault;
 };
 

@@ -39,6 +39,20 @@ static int send_once(struct kv_slice bytes)
     return status;
 }
 
+static void expect_refusal(struct kv_slice bytes, const char *part)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, server.port);
+    kv_test_stream_put(&stream, bytes);
+    assert_true(kv_test_http_receive(&stream, &response));
+    assert_int_equal(response.status, 400);
+    kv_buffer_append_char(&response.body, '\0');
+    kv_test_expect_part(response.body.bytes, part);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
 static void connections_count_for_the_client_named_by_a_proxy(void **state)
 {
     (void)state;
@@ -89,9 +103,24 @@ static void header_from_an_untrusted_address_is_400(void **state)
 {
     (void)state;
     kv_test_start(&server, "trusted_proxies: [192.0.2.0/24, 'unix']\n");
-    assert_int_equal(send_once(KV_SLICE(LINE("192.0.2.1") HEALTH)), 400);
-    assert_int_equal(send_once(KV_SLICE(BINARY("\xc0\0\2\1") HEALTH)), 400);
+    expect_refusal(KV_SLICE(LINE("192.0.2.1") HEALTH), "this looks like a PROXY header, which");
+    expect_refusal(KV_SLICE(BINARY("\xc0\0\2\1") HEALTH), "this looks like a PROXY header, which");
+    kv_test_await_log(&server, "a connection was refused, from 127.0.0.1: this looks like a PROXY");
     kv_test_server_stop_cleanly(&server);
+}
+
+static void tls_on_a_port_in_clear_text_is_400(void **state)
+{
+    (void)state;
+    static const char *const fronts[] = {"", "http: {front: false}\n"};
+    for (size_t i = 0; i < 2; i++) {
+        kv_test_start(&server, fronts[i]);
+        expect_refusal(KV_SLICE("\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"),
+                       "{\"error\":\"this port speaks no TLS: begin addresses with http:// or "
+                       "ws://\"}");
+        kv_test_await_log(&server, "a connection was refused, from 127.0.0.1: this port speaks no");
+        kv_test_server_stop_cleanly(&server);
+    }
 }
 
 static void stalled_header_ends_the_connection(void **state)
@@ -342,6 +371,7 @@ int main(void)
         cmocka_unit_test(header_may_be_absent_or_arrive_in_pieces),
         cmocka_unit_test(malformed_header_is_400),
         cmocka_unit_test(header_from_an_untrusted_address_is_400),
+        cmocka_unit_test(tls_on_a_port_in_clear_text_is_400),
         cmocka_unit_test(stalled_header_ends_the_connection),
         cmocka_unit_test(websockets_count_for_the_forwarded_client),
         cmocka_unit_test(hooks_and_the_log_see_the_forwarded_client),

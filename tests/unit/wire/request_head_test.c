@@ -176,7 +176,8 @@ static void malformed_request_lines_are_refused(void **state)
         {TEXT("GET /a\x7f HTTP/1.1\r\n"), 6},
         {TEXT("GET /\rHTTP/1.1\r\n"), 5},
         {TEXT("GET / HTTP/1.1\r\r\n"), 14},
-        {TEXT("\x16\x03\x01\x02"), 0},
+        {TEXT("\x16\x03\x01\x02"), SIZE_MAX}, /* TLS */
+        {TEXT("PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n"), SIZE_MAX},
         {TEXT("GET * HTTP/1.1\r\n"), 4},
         {TEXT("OPTIONS ** HTTP/1.1\r\n"), 8},
         {TEXT("GET storage/k HTTP/1.1\r\n"), 4},
