@@ -34,7 +34,7 @@ static bool is_touch(const struct kv_cmd *cmd)
     }
 }
 
-/* What has been gathered is of no use without the rest. */
+/* The gathered touches are of no use without the rest. */
 static void lose(struct kv_touch_watch *watch)
 {
     watch->has_lost = true;

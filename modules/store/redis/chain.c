@@ -17,7 +17,7 @@ void chain_jump(struct kv_store *store, uint64_t revision)
 {
     store->host->base.log(&store->host->base, KV_LOG_ERROR,
                           "changes between revision %ju and %ju can no longer be read from Redis: "
-                          "subscribers are shown what is there now",
+                          "subscribers are shown the present state",
                           (uintmax_t)store->position, (uintmax_t)revision);
     store->n_resets++;
     chain_begin(store, revision);

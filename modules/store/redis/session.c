@@ -129,7 +129,7 @@ static int fail_at_entry(const struct attempt *attempt, const struct entry *entr
     return kv_error_set(attempt->reterr,
                         "Redis at %s, partition %" PRIu32
                         ": entry %.*s of the log %s cannot be read. Remove it by XDEL: if changes "
-                        "are lost with it, subscribers are shown what is there now, and hooks and "
+                        "are lost with it, subscribers are shown the present state, and hooks and "
                         "sinks miss them",
                         login_address(attempt)->text, store->part, (int)entry->id.len,
                         entry->id.bytes, store->names.log.bytes);

@@ -159,7 +159,7 @@ static void report(const struct kv_store *store, int64_t n, const char *text)
     if (n > 0)
         store->host->base.log(&store->host->base, KV_LOG_ERROR,
                               "Redis at %s, partition %" PRIu32 ": %" PRId64
-                              " %s: subscribers are shown what is there now",
+                              " %s: subscribers are shown the present state",
                               store->settings.address.text, store->part, n, text);
 }
 

@@ -3,7 +3,7 @@
  * one master only, in part the source, in part the target. If one of the two is lost, so are the
  * keys that its replica lacks. The newest revision and the log may be at the other one: then the
  * chain is whole, and does not show the loss. So the keys are compared with the index and the log.
- * What is missing is removed from the index, and the log gets an entry after which all servers let
+ * Missing keys are removed from the index, and the log gets an entry after which all servers let
  * their subscribers start over.
  */
 #ifndef KV_STORE_REDIS_WHOLE_H
