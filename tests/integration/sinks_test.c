@@ -423,12 +423,14 @@ static bool is_answered(struct kv_test_ws *ws, int n)
     return true;
 }
 
-/* The queue may be overrun by what the other loop has not handed over. */
+/* The queue may be overrun by what the other loop has not handed over, which is more the longer
+ * that loop has to wait for a processor. */
 static void full_queue_holds_back_only_writes(void **state)
 {
     struct rig *rig = *state;
     enum {
-        N = 500
+        MOST = 50000, /* writes that the queue may be overrun by */
+        HELD = 250
     };
     struct kv_test_ws ws;
     struct kv_test_frame frame;
@@ -440,10 +442,11 @@ static void full_queue_holds_back_only_writes(void **state)
           "");
     kv_test_ws_open(&ws, rig->server.port);
     while (is_answered(&ws, n))
-        assert_true(n++ < N / 2);
+        assert_true(n++ < MOST);
     assert_true(n > 10);
+    const int n_all = n + HELD;
     snprintf(last, sizeof(last), "%d", n - 1);
-    for (int i = n + 1; i < N; i++)
+    for (int i = n + 1; i < n_all; i++)
         put_numbered(&ws, i);
     kv_test_stream_flush(&ws.stream);
     assert_int_equal(kv_test_http_status(rig->server.port, "GET", "/storage/k", NULL, NULL), 200);
@@ -451,13 +454,13 @@ static void full_queue_holds_back_only_writes(void **state)
     kv_test_expect_value(rig->server.port, "k", last);
     assert_false(kv_test_ws_take(&ws, &frame));
     order(rig, "ok");
-    for (; n < N; n++) {
+    for (; n < n_all; n++) {
         char id[16];
         snprintf(id, sizeof(id), "%d", n);
         kv_test_ws_expect_ok(&ws, id, "\"k\"");
     }
-    await_lines(rig, "out", N);
-    expect_numbers(rig, 0, N);
+    await_lines(rig, "out", (size_t)n_all);
+    expect_numbers(rig, 0, n_all);
     kv_test_ws_close(&ws);
     stop(rig, "dropped 0 events");
 }
