@@ -22,6 +22,7 @@ from store_redis_test import expect, get, put  # pylint: disable=wrong-import-po
 
 N_KEYS = 60
 TTL_MS = 4000
+N_MANY = 6000  # in several pages
 CHECK_S = 1  # servers have seen a mark of a slot by then
 
 
@@ -177,6 +178,61 @@ class Tests:
                 wait_for(lambda subscriber=subscriber, key=key: key in subscriber.changes and subscriber.last(key)[1] is None,
                          f"the end of {key} is not told")
 
+    def deadlines_are_lost_and_others_set(self):
+        """Those of keys that were written before are missing all the same."""
+        slot, subscribers = self.begin("late", ttl=TTL_MS)
+        slot.lose(["d"], CHECK_S)
+        expect(slot.owner.ask(f"ZADD kv{{{slot.tag}}}d 99999999999999 another"), ":1\r\n")
+        for subscriber in subscribers:
+            for key in slot.keys:
+                wait_for(lambda subscriber=subscriber, key=key: key in subscriber.changes and subscriber.last(key)[1] is None,
+                         f"the end of {key} is not told")
+
+    def all_are_lost(self):
+        """With the index: so the number of keys agrees with it."""
+        slot, subscribers = self.begin("all")
+        time.sleep(CHECK_S)  # servers have counted them
+        slot.lose([name for name in slot.names() if name[0] in "kx"])
+        self.check_loss("all", subscribers, slot.keys)
+
+    def all_are_lost_again(self):
+        """The last entry of the log tells the first loss, and nothing of the keys."""
+        slot, subscribers = self.begin("again")
+        slot.lose(["k" + slot.keys[0]])
+        for subscriber in subscribers:
+            wait_for(lambda subscriber=subscriber: subscriber.n_resets > 0, "there is no reset")
+        time.sleep(CHECK_S)  # servers have counted what is left
+        slot.lose([name for name in slot.names() if name[0] in "kx"], CHECK_S)
+        self.check_loss("again", subscribers, slot.keys)
+
+    def many_are_lost(self):
+        """A server tells it once."""
+        slot, subscribers = self.begin("many")
+        log = f"XLEN kv{{{slot.tag}}}s"
+        n_entries = int(slot.owner.ask(log)[1:])
+        names = " ".join(f"0 {i}" for i in range(N_MANY))
+        expect(slot.owner.ask(f"ZADD kv{{{slot.tag}}}x {names}"), f":{N_MANY}\r\n")
+        self.check_loss("many", subscribers, [])
+        wait_for(lambda: int(slot.owner.ask(f"ZCARD kv{{{slot.tag}}}x")[1:]) < N_MANY, "the index is not mended")
+        assert int(slot.owner.ask(log)[1:]) <= n_entries + len(self.servers()), slot.owner.ask(log)
+
+    def others_are_there(self):
+        """Keys of others in the slot: nothing is lost, and nothing is written to find that."""
+        slot, subscribers = self.begin("others")
+        expect(slot.owner.ask(f"SET others{{{slot.tag}}} 1"), "+OK\r\n")
+        expect(slot.owner.ask("CONFIG SET min-replicas-to-write 2"), "+OK\r\n")
+        try:
+            n_lost = [server.read_log().count("was lost") for server in self.servers()]
+            slot.owner.ask("CLIENT KILL TYPE pubsub")
+            for server, n in zip(self.servers(), n_lost):
+                wait_for(lambda server=server, n=n: server.read_log().count("was lost") > n, "the connection is not lost")
+                Fixes.ready(server)
+                expect(get(server, slot.keys[0]), int(slot.keys[0].rpartition("/")[2]))
+        finally:
+            expect(slot.owner.ask("CONFIG SET min-replicas-to-write 0"), "+OK\r\n")
+            slot.owner.ask(f"DEL others{{{slot.tag}}}")
+        expect([subscriber.n_resets for subscriber in subscribers], [0, 0])
+
     def log_is_lost(self):
         slot, subscribers = self.begin("log")
         slot.lose(["s", "k" + slot.keys[0]])
@@ -228,7 +284,12 @@ def main():
         ("a source is killed, and an older value is left", tests.source_is_killed),
         ("an index is lost", tests.index_is_lost),
         ("the deadlines are lost", tests.deadlines_are_lost),
+        ("deadlines are lost, and others set before that is noticed", tests.deadlines_are_lost_and_others_set),
         ("a log is lost", tests.log_is_lost),
+        ("all keys and the index are lost", tests.all_are_lost),
+        ("all keys and the index are lost soon after other keys", tests.all_are_lost_again),
+        ("many keys are lost", tests.many_are_lost),
+        ("other keys in the slot, and a Redis that takes no writes", tests.others_are_there),
         ("keys are lost while no server runs", tests.nobody_is_there)))
     tests.end()
     return report.end()

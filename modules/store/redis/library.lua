@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 17
+local VERSION = 18
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -377,8 +377,13 @@ end
 -- Of the keys of a partition that are not records.
 local N_OTHERS = 7
 
--- Whether the log ends with the newest revision, and keys are as their last changes among the last entries say. An entry
--- without a key is where a loss has been told.
+local function lacks_deadline(deadlines, name, head)
+  local _, deadline = struct.unpack('>I8I8', head)
+  return deadline ~= 0 and not redis.call('ZSCORE', deadlines, name)
+end
+
+-- Whether the log ends with the newest revision, and keys are as their last changes among the last entries say; and whether
+-- one of these is not among the deadlines. An entry without a key is where a loss has been told.
 local LOG_PAGE, MOST_LOG_BYTES = 10, 1048576
 
 local function events_of(entry)
@@ -391,42 +396,48 @@ local function events_of(entry)
   return list, #text
 end
 
-local function is_as_logged(event, record)
-  local head = redis.call('GETRANGE', record .. event.name, 0, 7)
+local function is_as_logged(event, head)
   if event.op ~= SET then return #head == 0 end
-  return #head == 8 and struct.unpack('>I8', head) == event.revision
+  return #head == HEAD and struct.unpack('>I8', head) == event.revision
 end
 
-local function agrees_with_log(log, newest, record, most)
-  local seen, last, n_bytes = {}, '+', 0
+local function agrees_with_log(keys, record, most)
+  local seen, last, n_bytes, is_late = {}, '+', 0, false
   while most > 0 and n_bytes < MOST_LOG_BYTES do
-    local entries = redis.pcall('XREVRANGE', log, last, '-', 'COUNT', LOG_PAGE)
-    if not entries[1] then return true end
-    if last == '+' and string.match(entries[1][1], '^%d+') ~= redis.call('GET', newest) then return false end
+    local entries = redis.pcall('XREVRANGE', keys[3], last, '-', 'COUNT', LOG_PAGE)
+    if not entries[1] then return true, is_late end
+    if last == '+' and string.match(entries[1][1], '^%d+') ~= redis.call('GET', keys[2]) then return false, is_late end
     for _, entry in ipairs(entries) do
       local events, bytes = events_of(entry)
       for _, event in ipairs(events) do
-        if event.name == '' then return true end
-        if not seen[event.name] and not is_as_logged(event, record) then return false end
+        if event.name == '' then return true, is_late end
+        if not seen[event.name] then
+          local head = redis.call('GETRANGE', record .. event.name, 0, HEAD - 1)
+          if not is_as_logged(event, head) then return false, is_late end
+          is_late = is_late or (#head == HEAD and lacks_deadline(keys[4], event.name, head))
+        end
         seen[event.name] = true
       end
       n_bytes = n_bytes + bytes
     end
     last, most = '(' .. entries[#entries][1], most - #entries
   end
-  return true
+  return true, is_late
 end
 
 -- keys: { index, newest revision, log, deadlines, store, lease, fence, one that never exists }, argv: { slot, the beginning
 -- of a record's key, how many entries of the log to look at }. Answers { how many more keys the slot has than the partition
--- needs, 1 if the log agrees with the keys, 1 if there are an index and deadlines }; nothing if the user may not ask, or
--- the newest revision is lost.
+-- needs, 1 if the log agrees with the keys, 1 if there are an index and deadlines, 1 if a deadline is missing, how many keys
+-- the index has, newest revision }; nothing if the user may not ask, or the newest revision is lost.
 local function check(keys, argv)
   local n = redis.pcall('CLUSTER', 'COUNTKEYSINSLOT', argv[1])
   if type(n) ~= 'number' or redis.call('EXISTS', keys[2]) == 0 then return {} end
   local others = redis.call('EXISTS', unpack(keys, 1, N_OTHERS))
-  local agrees = agrees_with_log(keys[3], keys[2], argv[2], tonumber(argv[3]))
-  return {n - others - redis.call('ZCARD', keys[1]), agrees and 1 or 0, redis.call('EXISTS', keys[1], keys[4]) == 2 and 1 or 0}
+  local n_indexed = redis.call('ZCARD', keys[1])
+  local agrees, is_late = agrees_with_log(keys, argv[2], tonumber(argv[3]))
+  local has_sets = redis.call('EXISTS', keys[1], keys[4]) == 2
+  return {n - others - n_indexed, agrees and 1 or 0, has_sets and 1 or 0, is_late and 1 or 0, n_indexed,
+          tonumber(redis.call('GET', keys[2]))}
 end
 
 -- The entry names one before it that nobody has seen: so subscribers of all servers start over.
@@ -447,41 +458,62 @@ local function index(keys, common, name, head)
   return redis.call('ZADD', keys[1], 0, name) == 1
 end
 
+-- Whether it is to be told is argv[8]: '1' in any case, '0' if something was found, '' no, as that has been told.
+local function tell_if_wanted(keys, common, wanted, n)
+  if wanted == '1' or (wanted == '0' and n > 0) then tell_loss(keys, common) end
+end
+
+local function add_deadline(keys, common, name, head)
+  local revision, deadline = struct.unpack('>I8I8', head)
+  redis.call('ZADD', keys[4], deadline, name)
+  ring(common, name, revision, deadline)
+end
+
 -- keys: { index, newest revision, log, deadlines, one that never exists }, argv: { channel, length of the log, step, after,
--- the beginning of a record's key, where to begin, most, 1 if a loss is to be told in any case }. Removes the next keys of
--- the index that have no record, and adds deadlines. Answers { where to go on or '', how many are lost }.
-local function mend(keys, argv)
-  local common, n_lost = common_of(argv), 0
+-- the beginning of a record's key, where to begin, most, see above }. Of the next keys of the index, removes those that
+-- have no record, and adds deadlines. Answers { where to go on or '', how many are lost, how many deadlines are }. It is
+-- first asked without `mends`: that needs no right to write, and a Redis that takes no writes for now goes on as it is.
+local function mend(keys, argv, mends)
+  local common, n_lost, n_deadlines = common_of(argv), 0, 0
   if redis.call('EXISTS', keys[2]) == 0 then error('KVGONE') end
   local names = redis.call('ZRANGEBYLEX', keys[1], argv[6], '+', 'LIMIT', 0, argv[7])
   for _, name in ipairs(names) do
     local head = redis.call('GETRANGE', argv[5] .. name, 0, HEAD - 1)
-    if #head == HEAD then
-      index(keys, common, name, head)
-    else
+    if #head ~= HEAD then
       n_lost = n_lost + 1
-      redis.call('ZREM', keys[1], name)
-      redis.call('ZREM', keys[4], name)
+      if mends then
+        redis.call('ZREM', keys[1], name)
+        redis.call('ZREM', keys[4], name)
+      end
+    elseif lacks_deadline(keys[4], name, head) then
+      n_deadlines = n_deadlines + 1
+      if mends then add_deadline(keys, common, name, head) end
     end
   end
-  if n_lost > 0 or argv[8] == '1' then tell_loss(keys, common) end
-  return {#names == tonumber(argv[7]) and '(' .. names[#names] or '', n_lost}
+  if mends then tell_if_wanted(keys, common, argv[8], n_lost) end
+  return {#names == tonumber(argv[7]) and '(' .. names[#names] or '', n_lost, n_deadlines}
 end
 
 -- The same for records that are not in the index; argv: the same, but a cursor of SCAN. Answers { the next one or '', how
--- many were not in the index }.
-local function regain(keys, argv)
+-- many were not in the index, 0 }.
+local function regain(keys, argv, mends)
   local common, record, n = common_of(argv), argv[5], 0
   local pattern = string.gsub(record, '[%*%?%[%]\\]', '\\%0') .. '*'
   if redis.call('EXISTS', keys[2]) == 0 then error('KVGONE') end
   local page = redis.pcall('SCAN', argv[6], 'MATCH', pattern, 'COUNT', argv[7])
-  if not page[2] then return {'', 0} end
+  if not page[2] then return {'', 0, 0} end
   for _, key in ipairs(page[2]) do
-    local head = redis.call('GETRANGE', key, 0, HEAD - 1)
-    if #head == HEAD and index(keys, common, string.sub(key, #record + 1), head) then n = n + 1 end
+    local head, name = redis.call('GETRANGE', key, 0, HEAD - 1), string.sub(key, #record + 1)
+    if #head == HEAD and not redis.call('ZSCORE', keys[1], name) then
+      n = n + 1
+      if mends then
+        redis.call('ZADD', keys[1], 0, name)
+        if lacks_deadline(keys[4], name, head) then add_deadline(keys, common, name, head) end
+      end
+    end
   end
-  if n > 0 then tell_loss(keys, common) end
-  return {page[1] == '0' and '' or page[1], n}
+  if mends then tell_if_wanted(keys, common, argv[8], n) end
+  return {page[1] == '0' and '' or page[1], n, 0}
 end
 
 -- keys: { fence }. A write that reaches the replicas after all writes before it.
@@ -498,8 +530,14 @@ redis.register_function('kv1_open', open)
 redis.register_function{function_name = 'kv1_adopt', callback = adopt, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_lease', callback = lease, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_fence', callback = fence, flags = {'allow-oom'}}
-redis.register_function{function_name = 'kv1_mend', callback = mend, flags = {'allow-oom'}}
-redis.register_function{function_name = 'kv1_regain', callback = regain, flags = {'allow-oom'}}
+redis.register_function{function_name = 'kv1_mend', flags = {'allow-oom'},
+                        callback = function(keys, argv) return mend(keys, argv, true) end}
+redis.register_function{function_name = 'kv1_mend_look', flags = {'no-writes'},
+                        callback = function(keys, argv) return mend(keys, argv, false) end}
+redis.register_function{function_name = 'kv1_regain', flags = {'allow-oom'},
+                        callback = function(keys, argv) return regain(keys, argv, true) end}
+redis.register_function{function_name = 'kv1_regain_look', flags = {'no-writes'},
+                        callback = function(keys, argv) return regain(keys, argv, false) end}
 redis.register_function{function_name = 'kv1_check', callback = check, flags = {'no-writes'}}
 redis.register_function{function_name = 'kv1_get', callback = get, flags = {'no-writes'}}
 redis.register_function{function_name = 'kv1_scan', callback = scan, flags = {'no-writes'}}

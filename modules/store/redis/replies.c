@@ -405,6 +405,10 @@ void reply_fail(struct kv_store *store, struct job *job, enum kv_status status)
         end_scan(job, status);
     else if (job->kind == JOB_EXPIRE)
         store->host->wake_at(store->host, PART, clock_now_ms(store) + EXPIRY_RETRY_MS);
+    else if (job->kind == JOB_LOOK)
+        store->is_looking = false;
+    else if (job->kind == JOB_CHECK)
+        store->whole.is_asked = false;
     lease_fail(store, job);
     recall_fail(store, job, status);
 }

@@ -13,6 +13,7 @@ enum {
     LONGEST_NUMBER = 24,
     N_CHECKED = 8,
     N_CHECK_WORDS = 3 + N_CHECKED + 3,
+    N_FOUND = 6,
     N_MENDED = 5,
     N_MEND_WORDS = 3 + N_MENDED + 8,
 };
@@ -28,6 +29,8 @@ struct found_keys {
     int64_t excess; /* keys of the slot that are not the partition's; below 0: it lacks some */
     bool agrees;    /* the log, with the keys */
     bool has_sets;  /* an index, and deadlines */
+    bool is_late;   /* a deadline is missing */
+    int64_t n_indexed, newest;
 };
 
 static bool is_used(const struct kv_store *store)
@@ -66,12 +69,33 @@ static bool says_moving(const struct resp_value *answer)
 static void read_check(const struct resp_value *answer, struct kv_slice reply,
                        struct found_keys *ret)
 {
-    struct resp_value excess, agrees, has_sets;
+    struct resp_value values[N_FOUND];
     *ret = (struct found_keys){0};
-    if (answer->type != RESP_ARRAY || !resp_next(&reply, &excess) || !resp_next(&reply, &agrees) ||
-        !resp_next(&reply, &has_sets))
-        return;
-    *ret = (struct found_keys){true, excess.number, agrees.number == 1, has_sets.number == 1};
+    for (size_t i = 0; i < N_FOUND; i++)
+        if (answer->type != RESP_ARRAY || !resp_next(&reply, &values[i]))
+            return;
+    *ret = (struct found_keys){
+        .is_known = true,
+        .excess = values[0].number,
+        .agrees = values[1].number == 1,
+        .has_sets = values[2].number == 1,
+        .is_late = values[3].number == 1,
+        .n_indexed = values[4].number,
+        .newest = values[5].number,
+    };
+}
+
+/* The index is not changed without a new revision: one that has become smaller was lost. Then its
+ * keys may be lost with it, so that their number shows nothing. */
+static bool has_lost_index(const struct kv_store *store, const struct found_keys *found)
+{
+    return found->newest == store->whole.newest && found->n_indexed < store->whole.n_indexed;
+}
+
+static void note(struct kv_store *store, const struct found_keys *found)
+{
+    store->whole.newest = found->newest;
+    store->whole.n_indexed = found->n_indexed;
 }
 
 static int check(const struct attempt *attempt, struct found_keys *ret)
@@ -91,28 +115,50 @@ static int check(const struct attempt *attempt, struct found_keys *ret)
 
 /* ---- mending ---- */
 
-/* A position in the index, or a cursor of SCAN. */
+/* Redis has a function that mends a page of keys, and one that only looks at it. */
 struct mending {
-    struct kv_slice function;
-    bool tells; /* a loss, in any case */
-    struct kv_slice at;
-    int64_t n;
+    struct kv_slice function, looking;
+    enum {
+        TELLS_IF_LOST,
+        TELLS,
+        HAS_TOLD
+    } telling;
+    struct buffer at; /* a position in the index, or a cursor of SCAN */
+    int64_t n, n_untold;
 };
 
-static int mend_page(const struct attempt *attempt, struct mending *mending)
+static const struct mending of_index = {
+    .function = {"kv1_mend", 8},
+    .looking = {"kv1_mend_look", 13},
+};
+
+static const struct mending of_records = {
+    .function = {"kv1_regain", 10},
+    .looking = {"kv1_regain_look", 15},
+};
+
+struct page {
+    struct kv_slice next; /* in the link's input until the next answer */
+    int64_t n_lost, n_deadlines;
+};
+
+static int ask_for_page(const struct attempt *attempt, const struct mending *mending, bool mends,
+                        struct page *ret)
 {
+    static const char *const telling[] = {[TELLS_IF_LOST] = "0", [TELLS] = "1", [HAS_TOLD] = ""};
     struct kv_store *store = attempt->store;
     const struct names *names = &store->names;
+    struct kv_slice function = mends ? mending->function : mending->looking;
     char log[LONGEST_NUMBER], step[LONGEST_NUMBER], after[LONGEST_NUMBER], page[LONGEST_NUMBER];
-    struct resp_value answer, at = {0}, n = {0};
+    struct resp_value answer, next = {0}, n_lost = {0}, n_deadlines = {0};
     struct kv_slice reply;
     snprintf(log, sizeof(log), "%" PRId64, store->settings.log_entries);
     snprintf(step, sizeof(step), "%" PRIu32, store->n_parts);
     snprintf(after, sizeof(after), "%" PRIu64, (uint64_t)store->upto);
     snprintf(page, sizeof(page), "%d", PAGE);
     const struct kv_slice words[N_MEND_WORDS] = {
-        KV_SLICE("FCALL"),
-        mending->function,
+        mends ? KV_SLICE("FCALL") : KV_SLICE("FCALL_RO"),
+        function,
         KV_SLICE("5"),
         name_slice(&names->index),
         name_slice(&names->newest),
@@ -124,34 +170,76 @@ static int mend_page(const struct attempt *attempt, struct mending *mending)
         kv_slice_of(step),
         kv_slice_of(after),
         name_slice(&names->record),
-        mending->at,
+        buffer_slice(&mending->at),
         kv_slice_of(page),
-        mending->tells ? KV_SLICE("1") : KV_SLICE("0"),
+        kv_slice_of(telling[mending->telling]),
     };
     if (login_demand(attempt, words, N_MEND_WORDS, &answer, &reply) != 0)
         return -1;
-    if (!resp_next(&reply, &at) || !resp_next(&reply, &n) || n.type != RESP_INTEGER)
+    if (!resp_next(&reply, &next) || !resp_next(&reply, &n_lost) ||
+        !resp_next(&reply, &n_deadlines) || n_deadlines.type != RESP_INTEGER)
         return kv_error_set(attempt->reterr, "Redis at %s answers %.*s not as expected",
-                            login_address(attempt)->text, (int)mending->function.len,
-                            mending->function.bytes);
-    mending->tells = false;
-    mending->at = at.text; /* in the link's input until the next answer */
-    mending->n += n.number;
+                            login_address(attempt)->text, (int)function.len, function.bytes);
+    *ret = (struct page){next.text, n_lost.number, n_deadlines.number};
     return 0;
 }
 
-/* Each page has its time. Returns: how many keys were mended, or -1 and *reterr. */
-static int64_t mend(const struct attempt *attempt, struct kv_slice function, const char *from,
-                    bool tells)
+static int go_to(const struct attempt *attempt, struct mending *mending, struct kv_slice at)
 {
-    struct attempt page = *attempt;
-    struct mending mending = {.function = function, .at = kv_slice_of(from), .tells = tells};
+    buffer_consume(&mending->at, buffer_slice(&mending->at).len);
+    if (!buffer_reserve(&mending->at, at.len))
+        return kv_error_set(attempt->reterr, "no memory");
+    buffer_append(&mending->at, at);
+    return 0;
+}
+
+static bool has_found(const struct page *page)
+{
+    return page->n_lost > 0 || page->n_deadlines > 0;
+}
+
+static int mend_page(const struct attempt *attempt, struct mending *mending)
+{
+    struct page page = {0};
+    bool mends = mending->telling == TELLS;
+    if (!mends && ask_for_page(attempt, mending, false, &page) != 0)
+        return -1;
+    mends = mends || has_found(&page);
+    if (mends && ask_for_page(attempt, mending, true, &page) != 0)
+        return -1;
+    mending->n += page.n_lost;
+    mending->n_untold += mending->telling == HAS_TOLD ? page.n_lost : 0;
+    if (mending->telling == TELLS || page.n_lost > 0)
+        mending->telling = HAS_TOLD;
+    return go_to(attempt, mending, page.next);
+}
+
+/* Each page has its time, and so has what comes behind the last. */
+static int mend_pages(struct attempt *attempt, struct mending *mending)
+{
+    struct kv_store *store = attempt->store;
     do {
-        page.until_ms = link_clock_ms() + attempt->store->settings.timeout_ms;
-        if (mend_page(&page, &mending) != 0)
+        if (store->is_closing)
+            return kv_error_set(attempt->reterr, "the server ends");
+        attempt->until_ms = link_clock_ms() + store->settings.timeout_ms;
+        if (mend_page(attempt, mending) != 0)
             return -1;
-    } while (mending.at.len != 0);
-    return mending.n;
+    } while (buffer_slice(&mending->at).len != 0);
+    attempt->until_ms = link_clock_ms() + store->settings.timeout_ms;
+    return 0;
+}
+
+/* Returns: how many keys were lost, or regained; or -1 and *reterr. */
+static int64_t mend(struct attempt *attempt, struct mending mending, const char *from, bool tells,
+                    int64_t *ret_n_untold)
+{
+    mending.telling = tells ? TELLS : TELLS_IF_LOST;
+    int result = go_to(attempt, &mending, kv_slice_of(from));
+    if (result == 0)
+        result = mend_pages(attempt, &mending);
+    buffer_clear(&mending.at);
+    *ret_n_untold = mending.n_untold;
+    return result == 0 ? mending.n : -1;
 }
 
 static void report(const struct kv_store *store, int64_t n, const char *text)
@@ -163,34 +251,49 @@ static void report(const struct kv_store *store, int64_t n, const char *text)
                               store->settings.address.text, store->part, n, text);
 }
 
-static int mend_all(const struct attempt *attempt, struct found_keys *found)
+/* Who starts over is shown the records that are there, also while the index has more. So a loss is
+ * told with the first page that shows it. */
+static int mend_index(struct attempt *attempt, bool tells)
 {
-    struct kv_store *store = attempt->store;
-    int64_t n = mend(attempt, KV_SLICE("kv1_mend"), "-", !found->agrees);
-    if (n < 0)
-        return -1;
-    report(store, n, "keys have been lost");
-    if (check(attempt, found) != 0)
+    int64_t n_untold, n = mend(attempt, of_index, "-", tells, &n_untold);
+    report(attempt->store, n, "keys have been lost");
+    return n < 0 ? -1 : 0;
+}
+
+/* Records are not shown before they are in the index: so that is told once more behind the last. */
+static int regain(struct attempt *attempt)
+{
+    int64_t n_untold, n = mend(attempt, of_records, "0", false, &n_untold);
+    report(attempt->store, n, "keys that were not in the index have been found");
+    if (n >= 0 && n_untold > 0)
+        n = mend(attempt, of_index, "+", true, &n_untold); /* behind its end */
+    return n < 0 ? -1 : 0;
+}
+
+static int mend_all(struct attempt *attempt, struct found_keys *found)
+{
+    const struct kv_store *store = attempt->store;
+    bool tells = !found->agrees || has_lost_index(store, found);
+    if (mend_index(attempt, tells) != 0 || check(attempt, found) != 0)
         return -1;
     bool may_have_more = store->whole.is_in_doubt || !found->has_sets;
     if (!found->is_known || found->excess <= 0 || !may_have_more)
         return 0;
-    n = mend(attempt, KV_SLICE("kv1_regain"), "0", false);
-    report(store, n, "keys that were not in the index have been found");
-    return n < 0 ? -1 : check(attempt, found);
+    return regain(attempt) == 0 ? check(attempt, found) : -1;
 }
 
 static bool is_whole(const struct kv_store *store, const struct found_keys *found)
 {
     bool may_lack_sets = store->whole.is_in_doubt && !found->has_sets;
-    return found->excess == 0 && found->agrees && !may_lack_sets;
+    return found->excess == 0 && found->agrees && !found->is_late && !may_lack_sets &&
+           !has_lost_index(store, found);
 }
 
-int whole_make(const struct attempt *attempt)
+int whole_make(struct attempt *attempt)
 {
     struct kv_store *store = attempt->store;
     struct found_keys found;
-    store->whole.is_counted = false;
+    store->whole.is_counted = store->whole.is_asked = false;
     if (!is_used(store))
         return 0;
     if (check(attempt, &found) != 0)
@@ -200,6 +303,7 @@ int whole_make(const struct attempt *attempt)
     if (!is_whole(store, &found) && mend_all(attempt, &found) != 0)
         return -1;
     if (found.is_known) {
+        note(store, &found);
         store->whole.is_in_doubt = false;
         store->whole.is_counted = found.excess == 0;
     }
@@ -211,8 +315,9 @@ int whole_make(const struct attempt *attempt)
 bool whole_is_to_check(struct kv_store *store, struct job *ret_job)
 {
     int64_t now_ms = link_clock_ms();
-    if (!is_used(store) || now_ms < store->whole.check_at_ms)
+    if (!is_used(store) || store->whole.is_asked || now_ms < store->whole.check_at_ms)
         return false;
+    store->whole.is_asked = true;
     store->whole.check_at_ms = now_ms + CHECK_MS;
     *ret_job = (struct job){.kind = JOB_CHECK, .since_ms = now_ms};
     return true;
@@ -231,14 +336,18 @@ bool whole_take_check(struct kv_store *store, const struct resp_value *answer,
                       struct kv_slice reply)
 {
     struct found_keys found;
+    store->whole.is_asked = false;
     if (says_moving(answer))
         whole_doubt(store);
     read_check(answer, reply, &found);
     if (!found.is_known)
         return true;
     bool is_other = store->whole.is_counted && found.excess != 0;
-    if (!is_other && !store->whole.is_in_doubt)
+    is_other = is_other || has_lost_index(store, &found);
+    if (!is_other && !store->whole.is_in_doubt) {
+        note(store, &found);
         return true;
+    }
     whole_doubt(store);
     return false;
 }

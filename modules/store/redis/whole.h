@@ -12,15 +12,16 @@
 #include "login.h"
 
 /* Of the partition that the attempt is connected to, before its chain is continued; no other master
- * has keys of it (split.h). Does nothing without a cluster, and while the slot is being moved.
- * Returns: -1 and *reterr. */
-int whole_make(const struct attempt *attempt);
+ * has keys of it (split.h). Does nothing without a cluster, and while the slot is being moved. If
+ * it compares the keys one by one, the attempt's time begins anew behind that. Returns: -1 and
+ * *reterr. */
+int whole_make(struct attempt *attempt);
 
 /* The keys may be at two masters: they are to be looked at when they are together again. */
 void whole_doubt(struct kv_store *store);
 
-/* While the partition is connected. Returns: whether it is time to look again: then *ret_job is to
- * be sent. */
+/* While the partition is connected. Returns: whether it is time to look again, and the last look
+ * has been answered: then *ret_job is to be sent. */
 bool whole_is_to_check(struct kv_store *store, struct job *ret_job);
 
 void whole_write_check(const struct kv_store *store, struct buffer *out);
