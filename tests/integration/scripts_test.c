@@ -1245,11 +1245,13 @@ static void hooks_know_whether_a_client_writes(void **state)
                                "end\n"
                                "function on_set(key, value)\n"
                                "  if key == 'k' then kv.set('copy', kv.depth()) end\n"
-                               "  if key == 'copy' then kv.set('why', 1) kv.delete('why') end\n"
+                               "  if key == 'copy' then kv.set('why', 1) kv.delete('why') "
+                               "kv.log('tried') end\n"
                                "end\n"
                                "function on_delete() kv.log('deleted at', kv.depth()) end\n");
     kv_test_store(port, "k", "1");
     kv_test_await_value(port, "copy", "[0,1]");
+    kv_test_await_log(&rig->server, "tried"); /* else it could delete the client's */
     kv_test_expect_missing(port, "why");
     kv_test_store(port, "why", "1");
     delete_key(port, "/storage/why");
