@@ -191,9 +191,8 @@ static const struct leaf *find(const struct leaves *leaves, const char *path, si
     return NULL;
 }
 
-/* Whether there is a value at the first `len` bytes of the path, or below; a block that is not
- * given
- * (`~`) is none. */
+/* Whether there is a value at the first `len` bytes of the path, or below. A block that is not
+ * given (`~`) has none. */
 static bool has_below(const struct leaves *leaves, const char *path, size_t len)
 {
     for (size_t i = 0; i < leaves->n; i++)

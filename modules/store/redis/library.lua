@@ -382,9 +382,7 @@ local function lacks_deadline(deadlines, name, head)
   return deadline ~= 0 and not redis.call('ZSCORE', deadlines, name)
 end
 
--- Whether the log ends with the newest revision, and keys are as their last changes among the last entries say; and whether
--- one of these is not among the deadlines. An entry without a key is where a loss has been told.
-local LOG_PAGE, MOST_LOG_BYTES = 10, 1048576
+local MOST_LOG_BYTES = 1048576
 
 local function events_of(entry)
   local list, text, at = {}, entry[2][2], 1
@@ -393,7 +391,7 @@ local function events_of(entry)
     list[#list + 1] = {op = op, revision = revision, name = string.sub(text, name_at, name_at + n - 1)}
     at = name_at + n + (flags % 2 == 0 and length or 0) + (flags < 2 and before_length or 0)
   end
-  return list, #text
+  return list
 end
 
 local function is_as_logged(event, head)
@@ -401,28 +399,31 @@ local function is_as_logged(event, head)
   return #head == HEAD and struct.unpack('>I8', head) == event.revision
 end
 
-local function agrees_with_log(keys, record, most)
-  local seen, last, n_bytes, is_late = {}, '+', 0, false
-  while most > 0 and n_bytes < MOST_LOG_BYTES do
-    local entries = redis.pcall('XREVRANGE', keys[3], last, '-', 'COUNT', LOG_PAGE)
-    if not entries[1] then return true, is_late end
-    if last == '+' and string.match(entries[1][1], '^%d+') ~= redis.call('GET', keys[2]) then return false, is_late end
-    for _, entry in ipairs(entries) do
-      local events, bytes = events_of(entry)
-      for _, event in ipairs(events) do
-        if event.name == '' then return true, is_late end
-        if not seen[event.name] then
-          local head = redis.call('GETRANGE', record .. event.name, 0, HEAD - 1)
-          if not is_as_logged(event, head) then return false, is_late end
-          is_late = is_late or (#head == HEAD and lacks_deadline(keys[4], event.name, head))
-        end
-        seen[event.name] = true
-      end
-      n_bytes = n_bytes + bytes
+local function compare(found, keys, record, event)
+  if found.seen[event.name] then return end
+  found.seen[event.name] = true
+  local head = redis.call('GETRANGE', record .. event.name, 0, HEAD - 1)
+  found.agrees = found.agrees and is_as_logged(event, head)
+  found.is_late = found.is_late or (#head == HEAD and lacks_deadline(keys[4], event.name, head))
+end
+
+-- Compares the keys with their last changes, in the last `most` entries of the log. `agrees`: the log ends with the newest
+-- revision, and each key is as its last change left it. `is_late`: a key is missing among the deadlines. The entries are
+-- read one at a time, as that of an expiry may have 4 MiB. An entry without a key tells a loss; the losses
+-- before it have been told.
+local function compare_with_log(keys, record, most)
+  local found, last, n_bytes = {seen = {}, agrees = true, is_late = false}, '+', 0
+  while found.agrees and most > 0 and n_bytes < MOST_LOG_BYTES do
+    local entry = redis.pcall('XREVRANGE', keys[3], last, '-', 'COUNT', 1)[1]
+    if not entry then break end
+    if last == '+' then found.agrees = string.match(entry[1], '^%d+') == redis.call('GET', keys[2]) end
+    for _, event in ipairs(events_of(entry)) do
+      if event.name == '' then return found end
+      compare(found, keys, record, event)
     end
-    last, most = '(' .. entries[#entries][1], most - #entries
+    last, most, n_bytes = '(' .. entry[1], most - 1, n_bytes + #entry[2][2]
   end
-  return true, is_late
+  return found
 end
 
 -- keys: { index, newest revision, log, deadlines, store, lease, fence, one that never exists }, argv: { slot, the beginning
@@ -434,9 +435,9 @@ local function check(keys, argv)
   if type(n) ~= 'number' or redis.call('EXISTS', keys[2]) == 0 then return {} end
   local others = redis.call('EXISTS', unpack(keys, 1, N_OTHERS))
   local n_indexed = redis.call('ZCARD', keys[1])
-  local agrees, is_late = agrees_with_log(keys, argv[2], tonumber(argv[3]))
+  local log = compare_with_log(keys, argv[2], tonumber(argv[3]))
   local has_sets = redis.call('EXISTS', keys[1], keys[4]) == 2
-  return {n - others - n_indexed, agrees and 1 or 0, has_sets and 1 or 0, is_late and 1 or 0, n_indexed,
+  return {n - others - n_indexed, log.agrees and 1 or 0, has_sets and 1 or 0, log.is_late and 1 or 0, n_indexed,
           tonumber(redis.call('GET', keys[2]))}
 end
 
@@ -452,13 +453,7 @@ local function common_of(argv)
   return {argv[1], argv[2], string.rep('\0', 16), tonumber(argv[3]), tonumber(argv[4])}
 end
 
-local function index(keys, common, name, head)
-  local revision, deadline = struct.unpack('>I8I8', head)
-  if deadline ~= 0 and redis.call('ZADD', keys[4], 'NX', deadline, name) == 1 then ring(common, name, revision, deadline) end
-  return redis.call('ZADD', keys[1], 0, name) == 1
-end
-
--- Whether it is to be told is argv[8]: '1' in any case, '0' if something was found, '' no, as that has been told.
+-- argv[8] says whether to tell a loss: '1' in any case, '0' if this page has one, '' not again.
 local function tell_if_wanted(keys, common, wanted, n)
   if wanted == '1' or (wanted == '0' and n > 0) then tell_loss(keys, common) end
 end

@@ -334,7 +334,7 @@ static bool is_about_the_session(struct kv_slice text)
            says(text, "READONLY") || says(text, "MASTERDOWN") || says(text, "NOAUTH");
 }
 
-/* The first word: what follows may have a client's bytes. */
+/* The first word: the rest may have a client's bytes. */
 static void read_word(struct kv_slice text, char word[REFUSAL])
 {
     size_t len = 0;

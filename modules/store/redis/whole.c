@@ -8,7 +8,7 @@
 
 enum {
     CHECK_MS = 500,
-    LOG_ENTRIES = 1000, /* what a lost master had not passed on is among them */
+    LOG_ENTRIES = 1000, /* those that a lost master had not replicated are among them */
     PAGE = 1000,        /* keys */
     LONGEST_NUMBER = 24,
     N_CHECKED = 8,
@@ -123,8 +123,8 @@ struct mending {
         TELLS,
         HAS_TOLD
     } telling;
-    struct buffer at; /* a position in the index, or a cursor of SCAN */
-    int64_t n, n_untold;
+    struct buffer at;    /* a position in the index, or a cursor of SCAN */
+    int64_t n, n_untold; /* keys lost or regained; those of pages after the first such page */
 };
 
 static const struct mending of_index = {
@@ -214,7 +214,7 @@ static int mend_page(const struct attempt *attempt, struct mending *mending)
     return go_to(attempt, mending, page.next);
 }
 
-/* Each page has its time, and so has what comes behind the last. */
+/* The attempt's time begins anew for each page, and after the last one. */
 static int mend_pages(struct attempt *attempt, struct mending *mending)
 {
     struct kv_store *store = attempt->store;
@@ -229,17 +229,14 @@ static int mend_pages(struct attempt *attempt, struct mending *mending)
     return 0;
 }
 
-/* Returns: how many keys were lost, or regained; or -1 and *reterr. */
-static int64_t mend(struct attempt *attempt, struct mending mending, const char *from, bool tells,
-                    int64_t *ret_n_untold)
+/* mending: at its end, how many keys were lost, or regained. Returns: -1 and *reterr. */
+static int mend(struct attempt *attempt, struct mending *mending, const char *from)
 {
-    mending.telling = tells ? TELLS : TELLS_IF_LOST;
-    int result = go_to(attempt, &mending, kv_slice_of(from));
+    int result = go_to(attempt, mending, kv_slice_of(from));
     if (result == 0)
-        result = mend_pages(attempt, &mending);
-    buffer_clear(&mending.at);
-    *ret_n_untold = mending.n_untold;
-    return result == 0 ? mending.n : -1;
+        result = mend_pages(attempt, mending);
+    buffer_clear(&mending->at);
+    return result;
 }
 
 static void report(const struct kv_store *store, int64_t n, const char *text)
@@ -251,23 +248,28 @@ static void report(const struct kv_store *store, int64_t n, const char *text)
                               store->settings.address.text, store->part, n, text);
 }
 
-/* Who starts over is shown the records that are there, also while the index has more. So a loss is
- * told with the first page that shows it. */
+/* A subscriber that starts over is shown the records that are there, even while the index has more.
+ * So a loss is told with the first page that shows it. */
 static int mend_index(struct attempt *attempt, bool tells)
 {
-    int64_t n_untold, n = mend(attempt, of_index, "-", tells, &n_untold);
-    report(attempt->store, n, "keys have been lost");
-    return n < 0 ? -1 : 0;
+    struct mending mending = of_index;
+    mending.telling = tells ? TELLS : TELLS_IF_LOST;
+    int result = mend(attempt, &mending, "-");
+    report(attempt->store, mending.n, "keys have been lost");
+    return result;
 }
 
-/* Records are not shown before they are in the index: so that is told once more behind the last. */
+/* A subscriber that starts over is not shown records that are not in the index yet. So if more than
+ * one page had such records, subscribers have to start over once more at the end. */
 static int regain(struct attempt *attempt)
 {
-    int64_t n_untold, n = mend(attempt, of_records, "0", false, &n_untold);
-    report(attempt->store, n, "keys that were not in the index have been found");
-    if (n >= 0 && n_untold > 0)
-        n = mend(attempt, of_index, "+", true, &n_untold); /* behind its end */
-    return n < 0 ? -1 : 0;
+    struct mending records = of_records, end_of_index = of_index;
+    end_of_index.telling = TELLS;
+    int result = mend(attempt, &records, "0");
+    report(attempt->store, records.n, "keys that were not in the index have been found");
+    if (result != 0 || records.n_untold == 0)
+        return result;
+    return mend(attempt, &end_of_index, "+");
 }
 
 static int mend_all(struct attempt *attempt, struct found_keys *found)
