@@ -368,7 +368,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         return 0;
     enum question question = bytes[0] % N_QUESTIONS;
     unsigned how = bytes[1];
-    store.clock.offset_ms = (how & HOW_FAR) != 0 ? INT64_MAX / 2 : 0;
+    store.clock.most_us = (how & HOW_FAR) != 0 ? INT64_MAX / 2 : 0;
     last_told = BEGINNING;
     if (question == ASK_EVENTS || question == ASK_LOG) {
         take_events(&store, how, bytes + 2, len - 2, question == ASK_LOG);

@@ -100,6 +100,12 @@ kv_add_test(unit_redis_turns
 target_include_directories(test_unit_redis_turns PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
 target_link_options(test_unit_redis_turns PRIVATE -Wl,--wrap=calloc)
 
+# Its clock.
+kv_add_test(unit_redis_clock
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_clock_test.c ${redis}/clock.c ${redis}/report.c
+            USES redis_client)
+target_include_directories(test_unit_redis_clock PRIVATE ${redis})
+
 # Its known nodes.
 kv_add_test(unit_redis_nodes
             SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_nodes_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/login.c

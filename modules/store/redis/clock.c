@@ -4,8 +4,9 @@
 #include "report.h"
 
 enum {
-    LASTS_MS = 10000, /* a reading, before a worse one takes its place */
-    INEXACT_MS = 2,   /* a correction of the offset */
+    US_PER_MS = 1000,
+    DRIFT_PPM = 500, /* the most by which the kernel makes a clock faster or slower */
+    INEXACT_MS = 2,  /* a correction of the offset */
 };
 
 int64_t clock_now_ms(const struct kv_store *store)
@@ -35,31 +36,36 @@ struct kv_slice clock_word(const struct kv_store *store, char text[CLOCK_WORD])
 
 #else
 
-/* An offset that the reading does not contradict stays, so that deadlines do not jitter by the time
- * that readings take. */
-static int64_t nearest(int64_t before_ms, int64_t offset_ms, int64_t slack_ms)
+static int64_t smaller(int64_t a, int64_t b)
 {
-    if (before_ms < offset_ms - slack_ms)
-        return offset_ms - slack_ms;
-    return before_ms > offset_ms + slack_ms ? offset_ms + slack_ms : before_ms;
+    return a < b ? a : b;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Readings that agree narrow down the difference. One that contradicts those before shows that a
+ * clock was set. */
 void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms)
 {
     struct clock *clock = &store->clock;
     int64_t now_ms = clock_now_ms(store);
-    int64_t slack_ms = (now_ms - asked_ms) / 2 + 1;
-    if (clock->taken_ms != 0 && slack_ms > clock->slack_ms && now_ms - clock->taken_ms < LASTS_MS)
-        return;
-    int64_t offset_ms = redis_us / 1000 - (asked_ms + (now_ms - asked_ms) / 2);
-    int64_t kept_ms =
-        clock->slack_ms == 0 ? offset_ms : nearest(clock->offset_ms, offset_ms, slack_ms);
-    *clock = (struct clock){
-        .offset_ms = kept_ms,
-        .slack_ms = slack_ms + (kept_ms > offset_ms ? kept_ms - offset_ms : offset_ms - kept_ms),
+    struct clock reading = {
+        .least_us = redis_us - (now_ms + 1) * US_PER_MS,
+        .most_us = redis_us + 1 - asked_ms * US_PER_MS,
         .taken_ms = now_ms,
     };
-    report_clock(store);
+    int64_t drift_us = (now_ms - clock->taken_ms) * DRIFT_PPM / US_PER_MS;
+    int64_t least_us = larger(reading.least_us, clock->least_us - drift_us);
+    int64_t most_us = smaller(reading.most_us, clock->most_us + drift_us);
+    if (clock->taken_ms != 0 && least_us <= most_us) {
+        reading.least_us = least_us;
+        reading.most_us = most_us;
+    }
+    *clock = reading;
+    report_clock(store, clock_least_ms(clock), clock_most_ms(clock));
 }
 
 int64_t clock_inexact_ms(void)
@@ -76,12 +82,28 @@ struct kv_slice clock_word(const struct kv_store *store, char text[CLOCK_WORD])
 
 #endif
 
+static int64_t rounded_down(int64_t us)
+{
+    return us / US_PER_MS - (us % US_PER_MS < 0 ? 1 : 0);
+}
+
+int64_t clock_least_ms(const struct clock *clock)
+{
+    return rounded_down(clock->least_us);
+}
+
+int64_t clock_most_ms(const struct clock *clock)
+{
+    return -rounded_down(-clock->most_us);
+}
+
+/* A key may expire a little late, but never early. */
 int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms)
 {
     if (deadline_ms == KV_NEVER)
         return 0;
     int64_t at_redis;
-    if (__builtin_add_overflow(deadline_ms, store->clock.offset_ms, &at_redis) ||
+    if (__builtin_add_overflow(deadline_ms, clock_most_ms(&store->clock), &at_redis) ||
         at_redis > EVENT_LAST_DEADLINE)
         return EVENT_LAST_DEADLINE;
     return at_redis > 0 ? at_redis : 1;
@@ -90,7 +112,13 @@ int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms)
 int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms)
 {
     int64_t at_host;
-    if (deadline_ms == 0 || __builtin_sub_overflow(deadline_ms, store->clock.offset_ms, &at_host))
+    if (deadline_ms == 0 ||
+        __builtin_sub_overflow(deadline_ms, clock_most_ms(&store->clock), &at_host))
         return KV_NEVER;
     return at_host;
+}
+
+bool clock_has_expired(const struct kv_store *store, int64_t deadline_ms, int64_t at_ms)
+{
+    return deadline_ms <= at_ms - (clock_most_ms(&store->clock) - clock_least_ms(&store->clock));
 }

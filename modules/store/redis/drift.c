@@ -15,15 +15,15 @@ void drift_measure(const struct cluster *cluster, struct drift *ret)
     *ret = (struct drift){0};
     for (uint32_t i = 0; i < cluster->n_shards; i++) {
         const struct report *report = &cluster->shards[i].store->report;
-        int64_t offset_ms = report->offset_ms, slack_ms = report->slack_ms;
-        if (slack_ms == 0)
+        if (!report->knows_clock)
             continue;
-        if (offset_ms - slack_ms > least_ahead_ms) {
-            least_ahead_ms = offset_ms - slack_ms;
+        int64_t least_ms = report->least_ahead_ms, most_ms = report->most_ahead_ms;
+        if (least_ms > least_ahead_ms) {
+            least_ahead_ms = least_ms;
             ret->ahead = i;
         }
-        if (offset_ms + slack_ms < most_behind_ms) {
-            most_behind_ms = offset_ms + slack_ms;
+        if (most_ms < most_behind_ms) {
+            most_behind_ms = most_ms;
             ret->behind = i;
         }
     }

@@ -25,10 +25,11 @@ void report_whole(struct kv_store *store)
     store->report.whole_ms = link_clock_ms();
 }
 
-void report_clock(struct kv_store *store)
+void report_clock(struct kv_store *store, int64_t least_ahead_ms, int64_t most_ahead_ms)
 {
-    store->report.offset_ms = store->clock.offset_ms;
-    store->report.slack_ms = store->clock.slack_ms;
+    store->report.least_ahead_ms = least_ahead_ms;
+    store->report.most_ahead_ms = most_ahead_ms;
+    store->report.knows_clock = true;
 }
 
 void report_commands(struct kv_store *store)

@@ -24,7 +24,7 @@ void report_connection(struct kv_store *store, bool is_connected, const char *fa
 void report_whole(struct kv_store *store);
 
 /* Redis's clock is known anew. By the worker. */
-void report_clock(struct kv_store *store);
+void report_clock(struct kv_store *store, int64_t least_ahead_ms, int64_t most_ahead_ms);
 
 /* How many commands there are. By the worker. */
 void report_commands(struct kv_store *store);

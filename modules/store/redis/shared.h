@@ -118,9 +118,8 @@ struct fence {
 
 /* Redis's clock, as far as it is known. */
 struct clock {
-    int64_t offset_ms; /* Redis's time minus the host's */
-    int64_t slack_ms;  /* the largest error of the offset */
-    int64_t taken_ms;
+    int64_t least_us, most_us; /* between which Redis's time minus the host's is */
+    int64_t taken_ms;          /* by the host's; 0: not known */
 };
 
 /* lease.h */
@@ -209,7 +208,8 @@ struct report {
     char fault[REPORTED_FAULT];
     _Atomic int64_t whole_ms; /* link_clock_ms() when all changes had been taken; 0: never yet */
     _Atomic uint64_t n_waiting, n_sent, n_held;
-    _Atomic int64_t offset_ms, slack_ms; /* of the clock; slack 0: not known */
+    _Atomic bool knows_clock;
+    _Atomic int64_t least_ahead_ms, most_ahead_ms; /* of Redis's clock, if it is known */
 };
 
 /* opening.h */
