@@ -170,7 +170,10 @@ class Chaos:
         self.n_rounds += 1
         self.cluster.settle()
         begin = time.monotonic()
-        facts = under_load(servers, f"round{self.n_rounds}/", N_WRITERS, fault)
+        try:
+            facts = under_load(servers, f"round{self.n_rounds}/", N_WRITERS, fault)
+        except AssertionError as failure:
+            raise AssertionError(f"round {self.n_rounds}: {failure}\n{self.cluster.describe()}") from failure
         if ack.startswith("replicas"):
             assert facts["lost"] == 0 and facts["resets"] == 0, facts
         if fault in (self.reshard_in_small_steps, self.reshard_in_large_steps):

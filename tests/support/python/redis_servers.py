@@ -311,6 +311,10 @@ class Cluster:
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S)
         return result.returncode, result.stdout + result.stderr
 
+    def describe(self):
+        """What each node that runs says of the cluster."""
+        return "\n".join(node.ask("CLUSTER NODES") for node in self.nodes if node.process.poll() is None)
+
     def master_of(self, key):
         """The node that has the key."""
         for node in self.masters():
