@@ -19,6 +19,7 @@ from store_redis_test import expect, get, put  # pylint: disable=wrong-import-po
 N_KEYS = 60
 N_OTHERS = 6
 TTL_MS = 1500
+MOST_ROUNDS_OF_FIX = 20
 
 
 class Slot:
@@ -55,10 +56,16 @@ class Slot:
             answer = self.owner.ask("CLUSTER", command, *words)
             assert answer.startswith("+"), answer
 
+    def migrate_all(self, source, target):
+        while (names := re.findall(rf"kv\{{{self.tag}\}}(\S*)\r", source.ask(f"CLUSTER GETKEYSINSLOT {self.number} 10"))):
+            self.migrate(source, target, names)
+
+    def give_all(self):
+        self.migrate_all(self.owner, self.other)
+
     def complete(self):
         """The rest of it: the keys at the other master come back."""
-        while (names := re.findall(rf"kv\{{{self.tag}\}}(\S*)\r", self.other.ask(f"CLUSTER GETKEYSINSLOT {self.number} 10"))):
-            self.migrate(self.other, self.owner, names)
+        self.migrate_all(self.other, self.owner)
         self.set(self.other, "STABLE")
 
 
@@ -224,6 +231,34 @@ class Tests:
             expect(get(server, f"unmarked/{i}"), i)
         server.end()
 
+    def nobody_claims_it(self):
+        """Each of two masters says that the other one has the slot, as Redis 7.0 can leave it if a slot is moved soon after a
+        failover."""
+        server = self.server()
+        self.fill(server, "nobody")
+        slot = Slot(self.cluster, "nobody/")
+        subscriber = Subscriber(server, "nobody/")
+        slot.begin_move([])
+        slot.give_all()
+        slot.set(slot.owner, "NODE", slot.ids[slot.other])
+        slot.set(slot.other, "STABLE")
+        self.unready(server)
+        wait_for(lambda: "do not agree" in server.read_log(), "the log does not help")
+        for _ in range(MOST_ROUNDS_OF_FIX):
+            code, output = self.cluster.call("fix", "--cluster-yes")
+            if code == 0 and self.cluster.call("check")[0] == 0:
+                break
+            time.sleep(1)
+        else:
+            raise AssertionError(output + self.cluster.describe())
+        self.ready(server)
+        for i in range(N_KEYS):
+            expect(get(server, f"nobody/{i}"), i)
+        expect(put(server, slot.keys[0], "changed")[0], 202)
+        wait_for(lambda: subscriber.last(slot.keys[0])[1] == "changed", "the change is not told")
+        expect(subscriber.n_resets, 0)
+        server.end()
+
     def end(self):
         self.started.kill()
         self.cluster.end()
@@ -240,7 +275,8 @@ def main():
         ("a server that starts meanwhile loses nothing", tests.start_meanwhile),
         ("a server starts while a slot is being moved", tests.start_during_a_move),
         ("`redis-cli --cluster fix` makes it whole", tests.fix),
-        ("also if no mark is left, once one is set", tests.fix_without_a_mark)))
+        ("also if no mark is left, once one is set", tests.fix_without_a_mark),
+        ("also if each of two masters says that the other one has the slot", tests.nobody_claims_it)))
     tests.end()
     return report.end()
 

@@ -13,6 +13,7 @@ import threading
 from kvserver import PATIENCE_S, stop, wait_for
 
 SKIPPED = 77
+MOST_QUESTIONS = 8
 PROGRAM = os.environ.get("KV_TEST_REDIS_PROGRAM", "redis-server")  # or a valkey-server
 CLI = os.path.join(os.path.dirname(PROGRAM), os.path.basename(PROGRAM).replace("-server", "-cli"))
 
@@ -305,10 +306,11 @@ class Cluster:
         wait_for(is_settled, "the cluster does not settle")
 
     def call(self, *arguments, node=None):
-        """redis-cli --cluster. Returns: the exit code and the output."""
+        """redis-cli --cluster, whose questions are answered with yes. Returns: the exit code and the output."""
         command = [CLI, "--cluster", arguments[0], f"127.0.0.1:{(node or self.masters()[0]).port}",
                    *map(str, arguments[1:])]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S)
+        result = subprocess.run(command, input="yes\n" * MOST_QUESTIONS, capture_output=True, text=True, check=False,
+                                timeout=2 * PATIENCE_S)
         return result.returncode, result.stdout + result.stderr
 
     def describe(self):
