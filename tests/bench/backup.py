@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from durable import forget, start_store
-from harness import BUILD, LOAD_CORE, PORTS, run_load, show_figure
+from harness import BUILD, LOAD_CORE, PORTS, processes, run_load, show_figure
 
 REVISION = b',"revision":'
 TOUCHED = b',"touched":true'
@@ -16,8 +16,8 @@ TOUCHED = b',"touched":true'
 
 def take(servers, name, path):
     """Returns: the process that takes the backup."""
-    return subprocess.Popen(["taskset", "-c", LOAD_CORE, "nice", "-n", "19", f"{BUILD}/kvctl", "backup", "-q",
-                             "--url", f"http://127.0.0.1:{PORTS[name]}", path], cwd=servers.folder.name)
+    return processes.start(["taskset", "-c", LOAD_CORE, "nice", "-n", "19", f"{BUILD}/kvctl", "backup", "-q",
+                            "--url", f"http://127.0.0.1:{PORTS[name]}", path], cwd=servers.folder.name)
 
 
 def lines(path):

@@ -10,9 +10,11 @@ import sys
 import tempfile
 import time
 
-from ports import free_ports
-
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests/support/python"))
+import processes  # pylint: disable=wrong-import-position
+from ports import reserve_ports  # pylint: disable=wrong-import-position
+
 BUILD = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build", "bench-build"))
 OUTPUT = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build"))
 SERVER_CORE, LOAD_CORE = "0", "1"
@@ -20,7 +22,7 @@ SERVERS = ("kvserver", "bare", "sink-http", "sink-ws", "redis", "webdis", "rocks
            "hooks", "memory", "memory-before", "hooks-before", "rocksdb-before", "tls", "nginx",
            "in-clear", "redis-store", "one", "two", "three", "four", "five", "six", "seven", "eight",
            "node-1", "node-2", "node-3", "bus-1", "bus-2", "bus-3")
-PORTS = dict(zip(SERVERS, free_ports(len(SERVERS))))
+PORTS = dict(zip(SERVERS, reserve_ports(len(SERVERS))))
 
 
 # ---- servers ----
@@ -46,7 +48,7 @@ class Servers:
         return path
 
     def start(self, name, command, port, cores=SERVER_CORE):
-        self.running[name] = subprocess.Popen(
+        self.running[name] = processes.start(
             ["taskset", "-c", cores] + command, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, cwd=self.folder.name)
         wait_for_port(name, port)

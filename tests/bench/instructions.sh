@@ -11,6 +11,7 @@
 # or long-jwt (one of 870 bytes, as identity providers issue them). --more adds lines to the configuration. With
 # --tls, both builds are measured over TLS 1.3; instructions of encryption are the libraries'.
 set -eu
+[ -n "${KV_TEST_PORT:-}" ] || exec "$(dirname "$0")/../support/python/ports.py" "$0" "$@"
 store=memory
 against=
 access=
@@ -40,7 +41,7 @@ mkdir -p build
 folder="$(mktemp -d "$PWD/build/instructions-XXXXXX")" # on a disk, which durable stores need
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
-port="$(python3 tests/bench/ports.py)"
+port="$KV_TEST_PORT"
 
 scheme=http
 at_port=

@@ -24,7 +24,7 @@ import redis_expiry
 import redis_store
 import tls
 from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, is_chosen, kvserver_yaml, load, memory_of,
-                     redis_benchmark, run_expiry, run_load, says_200, show, show_figure)
+                     processes, redis_benchmark, run_expiry, run_load, says_200, show, show_figure)
 
 RESULTS = os.path.join(OUTPUT, "bench-results.json")
 
@@ -85,8 +85,8 @@ def start_up_ms(servers, options):
     times = []
     for _ in range(options.rounds):
         begin = time.monotonic()
-        process = subprocess.Popen([f"{BUILD}/kvserver", "-c", path], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+        process = processes.start([f"{BUILD}/kvserver", "-c", path], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
         while not says_200(PORTS["kvserver"], "/healthz"):
             time.sleep(0.0005)
         times.append((time.monotonic() - begin) * 1e3)

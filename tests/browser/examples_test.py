@@ -8,7 +8,6 @@ import errno
 import http.client
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -21,7 +20,9 @@ import time
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EXAMPLES = os.path.join(os.path.dirname(TESTS), "scripts/examples")
 sys.path.insert(0, os.path.join(TESTS, "support/python"))
+import processes  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, wait_for  # pylint: disable=wrong-import-position
+from ports import reserve_block, reserve_port  # pylint: disable=wrong-import-position
 from webdriver import Browser
 
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -41,27 +42,13 @@ def request(port, method, path, body=None, headers=None):
         connection.close()
 
 
-def find_ports(n):
-    """The first of n consecutive free ports that are also free 10,000 above. All are below the system's range for
-    outgoing connections, which otherwise could take one before the program listens on it."""
-    while True:
-        first = random.randint(10000, 22000)
-        try:
-            with contextlib.ExitStack() as probes:
-                for port in (first + i + above for i in range(n) for above in (0, 10000)):
-                    probe = probes.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            pass
-
-
 @contextlib.contextmanager
 def program(command, **environment):
     """Runs a program, and yields its process and the reader of its log."""
     with tempfile.NamedTemporaryFile("w+", prefix="kvserver-example-") as log:
-        with subprocess.Popen(command, stdout=log, stderr=log,
-                              env={**os.environ, **environment}) as process:
+        # By SIGTERM, as run.sh has to end the processes that it has started.
+        with processes.start(command, by=signal.SIGTERM, stdout=log, stderr=log,
+                             env={**os.environ, **environment}) as process:
             def read():
                 with open(log.name, encoding="utf-8") as file:
                     return file.read()
@@ -75,7 +62,7 @@ def program(command, **environment):
 def serve(example):
     """The server with the example's own configuration, at a free port: yields the port."""
     with tempfile.TemporaryDirectory(prefix="kvserver-example-") as data:
-        port = find_ports(1)
+        port = reserve_port()
         with program([os.environ["KV_SERVER_PROGRAM"], "-c", f"{EXAMPLES}/{example}/kvserver.yaml"],
                      KVSERVER_PORT=str(port), KVSERVER_DATA=os.path.join(data, "data")) as (process, read):
             def is_ready():
@@ -216,7 +203,7 @@ def test_sensors(browser):
 @contextlib.contextmanager
 def serve_cluster(data):
     """Runs the example: yields the port of HAProxy, whose next two are those of the servers, the first port of Redis, and the folder with the logs."""
-    port, redis_port = find_ports(3), find_ports(6)
+    port, redis_port = reserve_block(3), reserve_block(6, above=(0, 10000))  # the nodes of Redis have both
     with program([f"{EXAMPLES}/cluster/run.sh"], KVSERVER_PORT=str(port), REDIS_PORT=str(redis_port), KVSERVER_DATA=data,
                  KVSERVER_PROGRAM=os.environ["KV_SERVER_PROGRAM"]) as (process, read):
         try:

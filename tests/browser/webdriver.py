@@ -5,6 +5,8 @@ import json
 import re
 import subprocess
 
+import processes
+
 
 KEYS = {"Control": "\ue009", "Enter": "\ue007", "Escape": "\ue00c", "ArrowUp": "\ue013",
         "ArrowDown": "\ue015", "ArrowLeft": "\ue012", "ArrowRight": "\ue014", "End": "\ue010",
@@ -15,7 +17,7 @@ class Browser:
     """One browser with one page. Names that end in `.example` lead to this machine."""
 
     def __init__(self):
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
+        self.driver = processes.start(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
         for line in self.driver.stdout:
             started = re.search(r"started successfully on port (\d+)", line)
             if started:
@@ -23,8 +25,9 @@ class Browser:
                 break
         else:
             raise SystemExit("chromedriver ended before it listened")
+        # Chromium ends with its pipe to chromedriver, also if that is killed.
         arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
-                     "--host-resolver-rules=MAP *.example 127.0.0.1"]
+                     "--remote-debugging-pipe", "--host-resolver-rules=MAP *.example 127.0.0.1"]
         self.session = ""
         self.session = self.call("POST", "", {"capabilities": {"alwaysMatch": {
             "browserName": "chrome", "goog:chromeOptions": {"args": arguments}}}})["sessionId"]

@@ -2,6 +2,7 @@
 # The installed configurations are valid in place, and the one with all features starts from any working
 # directory: tests/install/everything.sh <build folder>.
 set -eu
+[ -n "${KV_TEST_PORT:-}" ] || exec "$(dirname "$0")/../support/python/ports.py" "$0" "$@"
 build="$1"
 folder="$(mktemp -d)"
 server=""
@@ -22,7 +23,7 @@ if ! "$program" -c "$conf/everything.yaml" --check-config 2>"$folder/faults"; th
 fi
 "$program" -c "$conf/kvserver.yaml" --check-config
 
-KVSERVER_PORT="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+KVSERVER_PORT="$KV_TEST_PORT"
 export KVSERVER_PORT
 "$program" -c "$conf/everything.yaml" 2>"$folder/server.log" &
 server=$!

@@ -14,7 +14,7 @@ skip() {
 }
 
 [ "${KV_TEST_DEBIAN:-no}" = yes ] || skip "it takes minutes (KV_TEST_DEBIAN=yes)"
-for tool in debootstrap node unshare; do
+for tool in debootstrap node python3 unshare; do
     command -v "$tool" >/dev/null || skip "there is no $tool"
 done
 [ "$(id -u)" -eq 0 ] || skip "only root can make a bare Debian"
@@ -23,10 +23,10 @@ mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Comp
     'Created-By: Packages' | head -1)"
 [ -n "$mirror" ] || skip "this machine has no sources of Debian 12"
 
-# File systems mounted in there are unmounted with this process.
+# File systems mounted in there are unmounted with this process, and its port is reserved as long.
 if [ "${KV_OWN_MOUNTS:-}" != yes ]; then
     unshare -m true 2>/dev/null || skip "nothing may be mounted here"
-    KV_OWN_MOUNTS=yes exec unshare -m "$0" "$@"
+    KV_OWN_MOUNTS=yes exec unshare -m "$(dirname "$0")/../support/python/ports.py" "$0" "$@"
 fi
 folder="$(mktemp -d)"
 mount -t tmpfs kvserver "$folder" # packages are unpacked in seconds there
@@ -104,7 +104,7 @@ echo "ann ALL=(ALL) NOPASSWD: ALL" >"$root/etc/sudoers.d/ann"
 mkdir "$root/home/ann/kvserver"
 (cd "$checkout" && tar cf - --exclude './build*' --exclude ./.git --exclude ./data .) | tar xf - -C "$root/home/ann/kvserver"
 inside chown -R ann: /home/ann/kvserver
-port="$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')"
+port="$KV_TEST_PORT"
 
 # ---- the first screen ----
 [ "$(block sh 1 | wc -l)" -eq 1 ] || fail "the first block of the README is not one line"

@@ -2,6 +2,7 @@
 # A module that is built outside of the tree, with only the installed files, passes its contract suite and
 # works in a server: tests/install/out_of_tree.sh <build folder>.
 set -eu
+[ -n "${KV_TEST_PORT:-}" ] || exec "$(dirname "$0")/../support/python/ports.py" "$0" "$@"
 build="$1"
 here="$(cd "$(dirname "$0")" && pwd)"
 folder="$(mktemp -d)"
@@ -27,7 +28,7 @@ contracts="$(pkg-config --variable=contractdir kvserver)"
 cp mine.so "$(pkg-config --variable=moduledir kvserver)/ttl/"
 
 # The installed server finds its modules, and the one beside them.
-port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+port="$KV_TEST_PORT"
 printf 'listen: [{port: %s}]\nttl: [{module: mine, options: {factor: 3}}]\n' "$port" >conf.yaml
 usr/bin/kvserver -c conf.yaml 2>server.log &
 server=$!

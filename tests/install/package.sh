@@ -21,7 +21,7 @@ need() { # tools …
 
 need cpack dpkg-deb dpkg-shlibdeps
 if [ "$step" = install ]; then
-    need debootstrap setpriv unshare curl
+    need debootstrap python3 setpriv unshare curl
     [ "$(id -u)" -eq 0 ] || skip "only root can make a bare Debian"
     # shellcheck disable=SC2016 # apt's own variable
     mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Component: main' \
@@ -30,10 +30,10 @@ if [ "$step" = install ]; then
     curl -sfI -m 20 "${mirror%/}/dists/bookworm/Release" >/dev/null || skip "the mirror $mirror cannot be reached"
 fi
 
-# File systems mounted in there are unmounted with this process.
+# File systems mounted in there are unmounted with this process, and its port is reserved as long.
 if [ "$step" = install ] && [ "${KV_OWN_MOUNTS:-}" != yes ]; then
     unshare -m true 2>/dev/null || skip "nothing may be mounted here"
-    KV_OWN_MOUNTS=yes exec unshare -m "$0" "$@"
+    KV_OWN_MOUNTS=yes exec unshare -m "$(dirname "$0")/../support/python/ports.py" "$0" "$@"
 fi
 folder="$(mktemp -d)"
 [ "$step" = look ] || mount -t tmpfs kvserver "$folder" # packages are unpacked in seconds there
@@ -118,7 +118,7 @@ inside test -L /etc/systemd/system/multi-user.target.wants/kvserver.service || f
 inside test -s /usr/share/bash-completion/completions/kvctl || fail "there is no completion"
 
 # ---- used, as the unit runs it ----
-port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+port="$KV_TEST_PORT"
 sed -i "s/port: 3000/port: $port/" "$root/etc/kvserver/kvserver.yaml"
 start_line="$(sed -n 's/^ExecStart=//p' "$root/lib/systemd/system/kvserver.service")"
 # shellcheck disable=SC2086 # a command and its arguments

@@ -13,6 +13,7 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 
 TOKEN = "the-secret-token-of-the-writer"
@@ -208,7 +209,7 @@ class UnreadServer(Server):
     """A server whose log is a pipe."""
 
     def spawn(self, command):
-        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        process = processes.start(command, stderr=subprocess.PIPE)
         while b"listening on" not in (line := process.stderr.readline()):
             assert line, "the server has ended"
         self.log.write(line.decode())

@@ -84,7 +84,7 @@ static struct crowd *start_crowd(uint16_t port, int n, struct kv_slice text, boo
         crowd->polls[i] = (struct pollfd){.fd = ws.stream.fd, .events = POLLIN | POLLOUT};
         crowd->members[i].poll = &crowd->polls[i];
     }
-    if ((crowd->process = fork()) == 0)
+    if ((crowd->process = kv_test_fork()) == 0)
         be_crowd(crowd->polls, crowd->members, n, text);
     assert_true(crowd->process > 0);
     for (int i = 0; i < n; i++)

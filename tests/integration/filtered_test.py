@@ -19,6 +19,7 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Redis  # pylint: disable=wrong-import-position
 
@@ -103,7 +104,7 @@ class Filtered(Server):
     filter = None
 
     def spawn(self, command):
-        return subprocess.Popen(command, stderr=self.log, preexec_fn=Filtered.filter.load)
+        return processes.start(command, stderr=self.log, preexec_fn=Filtered.filter.load)
 
 
 class KeyServer:

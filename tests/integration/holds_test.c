@@ -138,7 +138,7 @@ static int64_t ask_and_probe(const struct kv_test_server *server, struct kv_slic
     kv_test_stream_open(&ws.stream, server->port);
     if (is_websocket)
         kv_test_ws_upgrade(&ws);
-    pid_t process = fork();
+    pid_t process = kv_test_fork();
     if (process == 0)
         be_asker(&ws.stream, text, answer_len);
     assert_true(process > 0);

@@ -16,7 +16,9 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from ports import reserve_port  # pylint: disable=wrong-import-position
 
 KVCTL = os.environ["KV_CTL_PROGRAM"]
 DONE, MISSING, USAGE, REFUSED, NO_SERVER = range(5)
@@ -40,7 +42,7 @@ class Ctl:
 
     def start(self, *arguments, **how):
         how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
-        return subprocess.Popen([KVCTL, *arguments], env=self.env, **how)
+        return processes.start([KVCTL, *arguments], env=self.env, **how)
 
     def run(self, *arguments, given=None, code=DONE):
         """Returns: what it prints; its errors are in self.errors."""
@@ -95,9 +97,8 @@ class UnixServer:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", self.config],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        atexit.register(self.process.kill) # whatever becomes of the test
+        self.process = processes.start([os.environ["KV_SERVER_PROGRAM"], "-c", self.config],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: self.ctl.start("ping").wait(PATIENCE_S) == DONE, "the server does not start")
 
     def end(self, by=signal.SIGTERM):
@@ -600,9 +601,7 @@ def tokens_and_tls_are_those_of_the_server():
     hashed = Ctl("").run("token", "hash", given=made["token"].encode() + b"\n").decode()
     assert hashed == f"sha256: {made['sha256']}\n"
     Ctl("").run("token", "hash", given=b"short\n", code=USAGE)
-    port = socket.create_server(("127.0.0.1", 0))
-    number = port.getsockname()[1]
-    port.close()
+    number = reserve_port()
     server = UnixServer.__new__(UnixServer)
     with open(path_of("tls.yaml"), "w", encoding="utf-8") as file:
         file.write(f"listen: [{{port: {number}, tls: {{cert: cert.pem, key: key.pem}}}}]\n"

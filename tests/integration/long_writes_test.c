@@ -150,7 +150,7 @@ static void huge_writes_hardly_delay_short_ones(void **state)
     struct kv_test_stream stream;
     int status;
     double best = 1;
-    pid_t writer = fork();
+    pid_t writer = kv_test_fork();
     if (writer == 0)
         write_huge_values(kv_test_port(state));
     assert_true(writer > 0);

@@ -10,6 +10,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 
 PART = 64 << 10  # what is read of a file at a time
@@ -369,7 +370,7 @@ def test_descriptors(report):
         """One that may open few files."""
 
         def spawn(self, command):
-            return subprocess.Popen(command, stderr=self.log, preexec_fn=lambda: resource.setrlimit(
+            return processes.start(command, stderr=self.log, preexec_fn=lambda: resource.setrlimit(
                 resource.RLIMIT_NOFILE, (most, most)))
 
     def begin(server):

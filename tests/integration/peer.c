@@ -1,12 +1,9 @@
 #include "peer.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,21 +11,9 @@
 
 #include "support/client/folder.h"
 
-uint16_t kv_test_free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
 static void run(const char *output, const char *const argv[])
 {
-    int fd = open(output, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int fd = open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
     execvp(argv[0], (char *const *)(uintptr_t)argv);
@@ -53,7 +38,7 @@ void kv_test_peer_start(struct kv_test_peer *peer, const char *folder, const cha
     char *output = kv_test_path(folder, "peer.log");
     int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
     struct kv_test_stream stream;
-    peer->pid = fork();
+    peer->pid = kv_test_fork();
     if (peer->pid == 0)
         run(output, argv);
     free(output);

@@ -13,9 +13,6 @@ struct kv_test_peer {
     uint16_t port;
 };
 
-/* A port that is free now. */
-uint16_t kv_test_free_port(void);
-
 /* Starts a program, with its output in a file of the folder; returns when it listens. Skips the
  * test where there is no such program. */
 void kv_test_peer_start(struct kv_test_peer *peer, const char *folder, const char *const argv[]);

@@ -13,6 +13,7 @@
 
 #include "peer.h"
 #include "support/client/folder.h"
+#include "support/client/port.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 #define HOST     "Host: localhost\r\n"
@@ -24,7 +25,7 @@ static struct kv_test_server server;
 static void set_up(void)
 {
     folder = kv_test_folder_make();
-    proxy = (struct kv_test_peer){.port = kv_test_free_port()};
+    proxy = (struct kv_test_peer){.port = kv_test_port_reserve()};
     kv_test_start(&server, "");
 }
 

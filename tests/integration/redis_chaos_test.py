@@ -13,6 +13,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from chaos import Client, text_of, under_load  # pylint: disable=wrong-import-position
 from kvserver import CLOCK, NO_CLOCK, PATIENCE_S, Report, Server, Started  # pylint: disable=wrong-import-position
 from redis_servers import CLI, Cluster, require_redis  # pylint: disable=wrong-import-position
@@ -126,10 +127,10 @@ class Chaos:
                      key=lambda node: len(tags_of(node)))
         ids = [node.ask("CLUSTER MYID").split()[1] for node in (source, target)]
         with tempfile.TemporaryFile("w+") as output, \
-                subprocess.Popen([CLI, "--cluster", "reshard", f"127.0.0.1:{source.port}",
-                                  "--cluster-from", ids[0], "--cluster-to", ids[1], "--cluster-slots", str(n),
-                                  "--cluster-yes", "--cluster-pipeline", str(pipeline)],
-                                 stdout=output, stderr=subprocess.STDOUT) as process:
+                processes.start([CLI, "--cluster", "reshard", f"127.0.0.1:{source.port}",
+                                 "--cluster-from", ids[0], "--cluster-to", ids[1], "--cluster-slots", str(n),
+                                 "--cluster-yes", "--cluster-pipeline", str(pipeline)],
+                                stdout=output, stderr=subprocess.STDOUT) as process:
             if meanwhile is not None:
                 meanwhile(target, tags_of(source), process)
             process.wait(2 * PATIENCE_S)

@@ -12,9 +12,11 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from chaos import at_once  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_servers import Cluster, free_port, require_redis  # pylint: disable=wrong-import-position
+from ports import reserve_port  # pylint: disable=wrong-import-position
+from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, n_reconnects, put, put_until_done, write_often  # pylint: disable=wrong-import-position
 
 N_KEYS = 12
@@ -519,11 +521,11 @@ class Tests:
 
     def redis_that_is_not_there(self):
         """While a server waits for it at its start, its log says so, once."""
-        server, port = Server(), free_port()
+        server, port = Server(), reserve_port()
         server.end_process()
         path = server.write("early.yaml", f"listen: [{{host: 127.0.0.1, port: 0}}]\nmodules: {os.environ['KV_TEST_MODULES']}\n"
                             f'storage: {{module: redis, redis: {{nodes: ["127.0.0.1:{port}"], timeout: 4s}}}}\n')
-        with open(os.path.join(server.folder.name, "early"), "w+", encoding="utf-8") as log, subprocess.Popen(
+        with open(os.path.join(server.folder.name, "early"), "w+", encoding="utf-8") as log, processes.start(
                 [os.environ["KV_SERVER_PROGRAM"], "-c", path], stderr=log) as process:
             def read():
                 with open(log.name, encoding="utf-8") as file:

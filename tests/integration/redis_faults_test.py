@@ -7,13 +7,13 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from chaos import Client, Subscriber, at_once, lose_nothing  # pylint: disable=wrong-import-position
 from kvserver import CLOCK, NO_CLOCK, PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Redis, require_redis  # pylint: disable=wrong-import-position
@@ -41,7 +41,7 @@ class ShiftedServer(Server):
 
     def spawn(self, command):
         environment = {**os.environ, "LD_PRELOAD": CLOCK, "KV_CLOCK_AHEAD_MS": str(self.ahead_ms)}
-        return subprocess.Popen(command, stderr=self.log, env=environment)
+        return processes.start(command, stderr=self.log, env=environment)
 
 
 class Relay:

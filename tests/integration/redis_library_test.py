@@ -6,13 +6,13 @@ import itertools
 import os
 import re
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
 from redis_observers_test import events_of, metric  # pylint: disable=wrong-import-position
 from redis_parts_test import load_library, older_library  # pylint: disable=wrong-import-position
@@ -167,8 +167,8 @@ class Tests:
         with open(path, "w", encoding="utf-8") as file:
             file.write(f"modules: {os.environ['KV_TEST_MODULES']}\nstorage: {{module: redis, redis: {{timeout: 60s, "
                        f"prefix: missing, nodes: ['127.0.0.1:{self.cluster.nodes[0].port}']}}}}\n")
-        result = subprocess.run([os.environ["KV_SERVER_PROGRAM"], "-c", path, "--export"], capture_output=True,
-                                timeout=SOON_S, check=False)
+        result = processes.run([os.environ["KV_SERVER_PROGRAM"], "-c", path, "--export"], capture_output=True,
+                               timeout=SOON_S, check=False)
         expect(result.returncode, 1)
         assert b"there is no store at 127.0.0.1:" in result.stderr, result.stderr
 

@@ -13,8 +13,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import PATIENCE_S, Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
+from ports import reserve_port  # pylint: disable=wrong-import-position
 from redis_cluster_test import WebSocket, partitions, revision_of  # pylint: disable=wrong-import-position
-from redis_servers import Cluster, Redis, free_port, require_redis  # pylint: disable=wrong-import-position
+from redis_servers import Cluster, Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
 
 N_KEYS = 12
@@ -271,7 +272,7 @@ class Tests:
     def operators_see_the_holder(self):
         """And how far hooks and sinks are, also where nobody takes what they send."""
         self.n_stores += 1
-        away = f"sinks: [{{module: webhook, options: {{url: 'http://127.0.0.1:{free_port()}'}}}}]\n"
+        away = f"sinks: [{{module: webhook, options: {{url: 'http://127.0.0.1:{reserve_port()}'}}}}]\n"
         first, bare = self.server(), self.server(has_observers=False)
         self.await_leases([first])
         other = self.server(has_observers=False, more=away)

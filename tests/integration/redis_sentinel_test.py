@@ -7,8 +7,10 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_servers import CLI, Guarded, free_port, require_redis  # pylint: disable=wrong-import-position
+from ports import reserve_port  # pylint: disable=wrong-import-position
+from redis_servers import CLI, Guarded, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
 
 N_KEYS = 8
@@ -157,12 +159,12 @@ class Tests:
             server.end_process()
             path = server.write("wrong.yaml", f"listen: [{{port: 0}}]\nmodules: {os.environ['KV_TEST_MODULES']}\n"
                                 f"storage: {{module: redis, redis: {{{options}, timeout: 300ms}}}}\n")
-            outcome = subprocess.run([os.environ["KV_SERVER_PROGRAM"], "-c", path], check=False, capture_output=True,
-                                     text=True, timeout=60)
+            outcome = processes.run([os.environ["KV_SERVER_PROGRAM"], "-c", path], check=False, capture_output=True,
+                                    text=True, timeout=60)
             assert outcome.returncode != 0 and text in outcome.stderr, outcome.stderr
             server.folder.cleanup()
         fails(self.options(master="other"), '(a sentinel) knows no master "other"')
-        port = free_port()
+        port = reserve_port()
         fails(f'sentinels: ["127.0.0.1:{port}"], master: main',
               f"cannot connect to Redis at 127.0.0.1:{port} (a sentinel): Connection refused")
         fails(self.options(more=", sentinel_password: wrong"), "(a sentinel): AUTH: ERR AUTH")

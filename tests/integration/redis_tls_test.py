@@ -12,7 +12,8 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_servers import Cluster, Redis, Sentinel, free_port, require_redis  # pylint: disable=wrong-import-position
+from ports import reserve_port  # pylint: disable=wrong-import-position
+from redis_servers import Cluster, Redis, Sentinel, require_redis  # pylint: disable=wrong-import-position
 
 NAME = "redis.test"
 RIGHTS = "~kv{0}* &kv{0}* +@all -@dangerous +client|kill +info".split()
@@ -48,7 +49,7 @@ class Tests:
         openssl(self.folder.name, "pkey", "-in", "kvserver.key", "-aes256", "-passout", "pass:secret",
                 "-out", "encrypted.key")
         shutil.copy(self.file("kvserver.pem"), self.file("encrypted.pem"))
-        self.port = free_port()
+        self.port = reserve_port()
         self.redis = Redis("--tls-port", str(self.port), "--tls-cert-file", self.file(NAME + ".pem"),
                            "--tls-key-file", self.file(NAME + ".key"),
                            "--tls-ca-cert-file", self.file("ca.pem"), "--tls-auth-clients", "yes",
@@ -139,7 +140,7 @@ class Tests:
 
     def sentinel(self):
         """TLS is for the sentinels as well, and theirs are the same authority and name."""
-        port = free_port()
+        port = reserve_port()
         sentinel = Sentinel(self.redis, 1, 1000, f"tls-port {port}", "tls-replication yes",
                             f"tls-cert-file {self.file(NAME + '.pem')}", f"tls-key-file {self.file(NAME + '.key')}",
                             f"tls-ca-cert-file {self.file('ca.pem')}", has_port=False, announced_port=self.port)

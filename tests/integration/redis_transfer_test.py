@@ -6,12 +6,12 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from backup_test import History, Writers, expect_same, fill, take  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, Redis, require_redis  # pylint: disable=wrong-import-position
@@ -32,7 +32,7 @@ STATE.update({f"many/{i}": str(i) for i in range(2500)})
 
 def kvctl(server, *arguments, given=None):
     command = [KVCTL, "--url", f"http://127.0.0.1:{server.port}", *arguments]
-    outcome = subprocess.run(command, check=False, capture_output=True, input=given, timeout=PATIENCE_S)
+    outcome = processes.run(command, check=False, capture_output=True, input=given, timeout=PATIENCE_S)
     assert outcome.returncode == 0, (arguments, outcome.returncode, outcome.stderr)
     return outcome.stdout
 
@@ -95,8 +95,8 @@ class Tests:
         with open(path, "w", encoding="utf-8") as file:
             file.write(f"modules: {os.environ['KV_TEST_MODULES']}\n"
                        f"storage: {{module: {place[0]}, {place[0]}: {{{place[1]}}}}}\n")
-        outcome = subprocess.run([os.environ["KV_SERVER_PROGRAM"], "-c", path, *arguments], check=False,
-                                 capture_output=True, timeout=PATIENCE_S)
+        outcome = processes.run([os.environ["KV_SERVER_PROGRAM"], "-c", path, *arguments], check=False,
+                                capture_output=True, timeout=PATIENCE_S)
         assert outcome.returncode == code and says in outcome.stderr.decode(), (arguments, outcome.stderr)
         return outcome.stdout
 

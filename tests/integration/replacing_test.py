@@ -16,6 +16,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 
 STORE = os.environ["KV_TEST_STORE"]
@@ -58,7 +59,7 @@ class OnFaultyDisk(Server):
         library = os.path.join(os.path.dirname(os.environ["KV_SERVER_PROGRAM"]), "tests/kv_disk_faults.so")
         sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         environment = dict(os.environ, LD_PRELOAD=library, KV_DISK_ROOT=self.disk, ASAN_OPTIONS=sanitizer)
-        return subprocess.Popen(command, stderr=self.log, env=environment)
+        return processes.start(command, stderr=self.log, env=environment)
 
     def begin(self, state, content=""):
         self.write(f"disk.{state}", content)
@@ -393,9 +394,9 @@ def test_kills(report):
         expect(finish(server), (200, {"waits": True}))
         kill(server)
         for _ in range(3):
-            process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", server.path],
-                                       stderr=subprocess.DEVNULL, start_new_session=True,
-                                       preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+            process = processes.start([os.environ["KV_SERVER_PROGRAM"], "-c", server.path],
+                                      stderr=subprocess.DEVNULL, start_new_session=True,
+                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
             wait_for(lambda: "restoring" in beside(server), "the restore does not begin")
             while process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)

@@ -13,6 +13,7 @@
 
 #include "peer.h"
 #include "support/client/folder.h"
+#include "support/client/port.h"
 
 /* A subscriber with a session that the broker keeps. */
 struct subscriber {
@@ -30,7 +31,7 @@ static int set_up(void **state)
 {
     (void)state;
     folder = kv_test_folder_make();
-    broker = (struct kv_test_peer){.port = kv_test_free_port()};
+    broker = (struct kv_test_peer){.port = kv_test_port_reserve()};
     mosquitto_lib_init();
     return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "peer.h"
 #include "support/client/folder.h"
+#include "support/client/port.h"
 
 static char *folder;
 static struct kv_test_peer nats;
@@ -22,7 +23,7 @@ static int set_up(void **state)
 {
     (void)state;
     folder = kv_test_folder_make();
-    nats = (struct kv_test_peer){.port = kv_test_free_port()};
+    nats = (struct kv_test_peer){.port = kv_test_port_reserve()};
     return 0;
 }
 

@@ -18,6 +18,7 @@
 #include "peer.h"
 #include "receiver.h"
 #include "support/client/folder.h"
+#include "support/client/port.h"
 
 static char *folder;
 static struct kv_test_receiver receiver;
@@ -142,7 +143,7 @@ static void await_all(int n)
 static void nothing_is_lost_whatever_the_receiver_does(void **state)
 {
     (void)state;
-    uint16_t port = kv_test_free_port();
+    uint16_t port = kv_test_port_reserve();
     receiver.port = port;
     start_server(", timeout: 200ms, connect_timeout: 200ms", "");
     kv_test_write_numbers(server.port, 1, 5); /* it is not there yet */
@@ -292,7 +293,7 @@ static void unavailable_receiver_is_named_without_secrets(void **state)
 {
     char text[128];
     (void)state;
-    receiver.port = kv_test_free_port();
+    receiver.port = kv_test_port_reserve();
     start_server("", "");
     kv_test_store(server.port, "k0", "1");
     snprintf(text, sizeof(text), "not delivered: 127.0.0.1:%d: ", receiver.port);

@@ -7,13 +7,13 @@ import json
 import os
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from event_stream import EventStream  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Proxy  # pylint: disable=wrong-import-position
@@ -320,7 +320,7 @@ class Tests:
         redis("CONFIG SET proto-max-bulk-len 1mb")
         try:
             command = [os.environ["KV_SERVER_PROGRAM"], "-c", other, "--restore", backup]
-            result = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
+            result = processes.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
         finally:
             redis("CONFIG SET proto-max-bulk-len 512mb")
         expect(result.returncode, 1)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "support/client/port.h"
 
 static struct kv_test_server server;
 
@@ -42,17 +43,14 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Writes the configuration, with a port that was free just now. */
+/* Writes the configuration, with a port of its own. */
 static void configure(void)
 {
-    struct kv_test_server other;
     char *text = kv_test_yaml("");
-    kv_test_start(&other, "");
-    kv_test_server_stop_cleanly(&other);
     char *port = strstr(text, "%port");
     struct kv_buffer whole = {0};
     kv_buffer_append(&whole, (struct kv_slice){text, (size_t)(port - text)});
-    kv_buffer_printf(&whole, "%u", server.port = other.port);
+    kv_buffer_printf(&whole, "%u", server.port = kv_test_port_reserve());
     for (const char *at = port + strlen("%port"); *at != '\0'; at++)
         if (strncmp(at, "%folder", strlen("%folder")) == 0) {
             kv_buffer_append(&whole, kv_slice_of(server.program.folder));

@@ -15,6 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+import processes  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server  # pylint: disable=wrong-import-position
 
 UNITS = os.path.join(HERE, "../../conf/systemd")
@@ -74,8 +75,8 @@ class Service(Server):
                 os.set_inheritable(3 + i, True)  # where it was there already
         command = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *arguments]
         environment = os.environ | self.environment | {"LISTEN_FDS": str(len(self.sockets))}
-        return subprocess.Popen(command, stderr=self.log, env=environment, close_fds=False,
-                                preexec_fn=hand_down)
+        return processes.start(command, stderr=self.log, env=environment, close_fds=False,
+                               preexec_fn=hand_down)
 
 
 def test_notification(report):

@@ -25,6 +25,18 @@ enum {
     WAIT_STEP_MS = 2,
 };
 
+pid_t kv_test_fork(void)
+{
+    pid_t parent = getpid();
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(EXIT_FAILURE);
+    }
+    return child;
+}
+
 static char *path_in(const struct kv_test_program *program, const char *name)
 {
     char *path;
@@ -87,12 +99,8 @@ void kv_test_program_spawn(struct kv_test_program *program, const char *const ar
     char *out = path_in(program, "out");
     char *err = path_in(program, "err");
     const char *preload = getenv("KV_TEST_PRELOAD");
-    pid_t parent = getpid();
-    program->pid = fork();
+    program->pid = kv_test_fork();
     if (program->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(127);
         redirect("/dev/null", STDIN_FILENO);
         redirect(out, STDOUT_FILENO);
         redirect(err, STDERR_FILENO);

@@ -1,44 +1,23 @@
 /*
- * To find a port, the test asks the system for a free one and releases it: another process may take
- * it before the server binds to it. Then the server ends at once with a message, and the next port
- * is tried.
+ * Each server has a port that is reserved as long as it runs. Without that, two servers of one user
+ * could listen on the same port, as they use SO_REUSEPORT, and a test could talk to the other one.
  */
 #include "support/client/server.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "support/client/http.h"
+#include "support/client/port.h"
 
 enum {
-    MAX_CLASHES = 5,
     READY_STEP_MS = 5,
     STOP_LIMIT_MS = 20000,
 };
-
-static uint16_t free_port(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {
-        .sin_family = AF_INET,
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    socklen_t len = sizeof(address);
-    bool is_bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, len) == 0 &&
-                    getsockname(fd, (struct sockaddr *)&address, &len) == 0;
-    if (fd >= 0)
-        close(fd);
-    assert_true(is_bound);
-    return ntohs(address.sin_port);
-}
 
 /* The configuration with the values of this server in place of `%port` and `%folder`. */
 static char *fill_in(const char *yaml, uint16_t port, const char *folder)
@@ -70,14 +49,6 @@ static void show_log(const struct kv_test_server *server)
     free(log);
 }
 
-static bool log_tells_of_clash(const struct kv_test_server *server)
-{
-    char *log = kv_test_server_log(server);
-    bool is_clash = strstr(log, "Address already in use") != NULL;
-    free(log);
-    return is_clash;
-}
-
 static bool says_200(uint16_t port, struct kv_slice request)
 {
     struct kv_test_stream stream;
@@ -104,15 +75,12 @@ static bool is_alive(uint16_t port)
 
 typedef bool (*is_up_fn)(uint16_t port);
 
-/* Returns: false if another process took the port meanwhile. */
-static bool await_up(struct kv_test_server *server, is_up_fn is_up)
+static void await_up(struct kv_test_server *server, is_up_fn is_up)
 {
     int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
     int exit_code;
     while (!is_up(server->port)) {
         if (kv_test_program_has_ended(&server->program, &exit_code)) {
-            if (log_tells_of_clash(server))
-                return false;
             show_log(server);
             fail_msg("the server ended at its start with exit code %d", exit_code);
         }
@@ -123,18 +91,17 @@ static bool await_up(struct kv_test_server *server, is_up_fn is_up)
         }
         kv_test_sleep_ms(READY_STEP_MS);
     }
-    return true;
 }
 
 /* folder: the value of `%folder`; NULL: the server's own folder. */
-static bool try_start(struct kv_test_server *server, const char *yaml, const char *folder,
+static void start_one(struct kv_test_server *server, const char *yaml, const char *folder,
                       const char *import_path, is_up_fn is_up)
 {
     kv_test_program_prepare(&server->program);
     server->is_asked_to_end = false;
     server->exit_code = 0;
     server->twin = NULL;
-    server->port = free_port();
+    server->port = kv_test_port_reserve();
     char *text = fill_in(yaml, server->port, folder == NULL ? server->program.folder : folder);
     char *path = kv_test_program_write(&server->program, "kvserver.yaml", text);
     const char *import = import_path == NULL ? NULL : "--import";
@@ -142,17 +109,13 @@ static bool try_start(struct kv_test_server *server, const char *yaml, const cha
                           (const char *[]){"-c", path, import, import_path, NULL});
     free(path);
     free(text);
-    return await_up(server, is_up);
+    await_up(server, is_up);
 }
 
-static void start_one(struct kv_test_server *server, const char *yaml, const char *folder,
-                      const char *import_path, is_up_fn is_up)
+static void clean_up(struct kv_test_server *server)
 {
-    for (int clashes = 0; !try_start(server, yaml, folder, import_path, is_up); clashes++) {
-        kv_test_program_remove(&server->program);
-        if (clashes == MAX_CLASHES)
-            fail_msg("no free port");
-    }
+    kv_test_program_remove(&server->program);
+    kv_test_port_give_back(server->port);
 }
 
 int kv_test_n_servers(void)
@@ -203,7 +166,7 @@ void kv_test_server_start_importing(struct kv_test_server *server, const char *y
 
 void kv_test_server_await_ready(struct kv_test_server *server)
 {
-    assert_true(await_up(server, is_ready));
+    await_up(server, is_ready);
 }
 
 void kv_test_server_terminate(struct kv_test_server *server)
@@ -237,7 +200,7 @@ int kv_test_server_stop(struct kv_test_server *server)
     if (exit_code != 0)
         show_log(server);
     int exit_code_of_twin = end_twin(server, kv_test_server_stop);
-    kv_test_program_remove(&server->program);
+    clean_up(server);
     return exit_code != 0 ? exit_code : exit_code_of_twin;
 }
 
@@ -250,7 +213,7 @@ static int kill_and_clean_up(struct kv_test_server *server)
 {
     kv_test_program_kill(&server->program);
     end_twin(server, kill_and_clean_up);
-    kv_test_program_remove(&server->program);
+    clean_up(server);
     return 0;
 }
 

@@ -2,10 +2,11 @@
 import http.client
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+
+import processes
 
 PATIENCE_S = 120
 CLOCK = os.environ.get("KV_TEST_CLOCK")  # the library that makes clocks wrong
@@ -48,7 +49,14 @@ class Server:
         self.path = path
         if before is not None:
             before(self)
-        self.start(*arguments)
+        self.process = None
+        try:
+            self.start(*arguments)
+        except BaseException:
+            if self.process is not None:
+                self.process.kill()
+                self.process.wait(PATIENCE_S)
+            raise
 
     def start(self, *arguments):
         self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
@@ -57,12 +65,12 @@ class Server:
         wait_for(self.is_ready, "the server does not become ready")
 
     def spawn(self, command):
-        return subprocess.Popen(command, stderr=self.log)
+        return processes.start(command, stderr=self.log)
 
     def run(self, *arguments):
         """Runs the program to its end, while the server is not running."""
-        return subprocess.run([os.environ["KV_SERVER_PROGRAM"], "-c", self.path, *arguments],
-                              capture_output=True, timeout=PATIENCE_S, check=False)
+        return processes.run([os.environ["KV_SERVER_PROGRAM"], "-c", self.path, *arguments],
+                             capture_output=True, timeout=PATIENCE_S, check=False)
 
     def write(self, name, text):
         path = os.path.join(self.folder.name, name)

@@ -1,6 +1,6 @@
 """Redis servers for tests in Python, each with a folder, a port and a Unix socket of its own."""
+import contextlib
 import os
-import random
 import re
 import shutil
 import signal
@@ -10,7 +10,9 @@ import sys
 import tempfile
 import threading
 
+import processes
 from kvserver import PATIENCE_S, stop, wait_for
+from ports import reserve_port
 
 SKIPPED = 77
 MOST_QUESTIONS = 8
@@ -28,23 +30,12 @@ def require_redis():
         sys.exit(SKIPPED)
 
 
-def free_port():
-    """A port below the system's range for outgoing connections, which otherwise could take it before the server listens."""
-    while True:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", random.randint(10000, 32000)))
-                return probe.getsockname()[1]
-            except OSError:
-                pass
-
-
 class Redis:
     """arguments: further arguments of the program, in which %port is its port; has_port: whether it listens without TLS; more: further variables of its environment."""
 
     def __init__(self, *arguments, has_port=True, more=None):
         self.folder = tempfile.mkdtemp(prefix="kv-redis-")
-        self.port = free_port()
+        self.port = reserve_port()
         self.socket = os.path.join(self.folder, "redis.sock")
         self.arguments = ["--port", str(self.port if has_port else 0), "--unixsocket", self.socket,
                           "--dir", self.folder, "--save", "", "--appendonly", "no",
@@ -52,10 +43,14 @@ class Redis:
                           *(argument.replace("%port", str(self.port)) for argument in arguments)]
         self.environment = {**os.environ, **(more or {})}
         self.process = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.end()
+            raise
 
     def start(self):
-        self.process = subprocess.Popen([PROGRAM, *self.arguments], env=self.environment)
+        self.process = processes.start([PROGRAM, *self.arguments], env=self.environment)
         wait_for(self.is_there, "redis-server does not start")
 
     def is_there(self):
@@ -66,7 +61,10 @@ class Redis:
             return False
 
     def read_log(self):
-        with open(os.path.join(self.folder, "log"), encoding="utf-8") as log:
+        path = os.path.join(self.folder, "log")
+        if not os.path.exists(path):  # it has refused its arguments
+            return "it has written no log"
+        with open(path, encoding="utf-8") as log:
             return log.read()[-2000:]
 
     def ask(self, *words):
@@ -94,8 +92,24 @@ class Redis:
         self.process.wait(PATIENCE_S)
 
     def end(self):
-        self.kill()
+        if self.process is not None:
+            self.kill()
         shutil.rmtree(self.folder)
+
+
+def end_all(servers):
+    for server in servers:
+        server.end()
+
+
+@contextlib.contextmanager
+def ended_on_failure(servers):
+    """Ends those that the list has by then if the block fails, so that a constructor that fails leaves none."""
+    try:
+        yield
+    except BaseException:
+        end_all(servers)
+        raise
 
 
 class Sentinel(Redis):
@@ -112,7 +126,7 @@ class Sentinel(Redis):
         if not os.path.exists(path):  # it keeps its state there
             with open(path, "w", encoding="utf-8") as file:
                 file.write("\n".join(self.lines) + "\n")
-        self.process = subprocess.Popen([PROGRAM, path, "--sentinel", *self.arguments])
+        self.process = processes.start([PROGRAM, path, "--sentinel", *self.arguments])
         wait_for(self.is_there, "the sentinel does not start")
         # Else it takes ten seconds until it knows the replicas of a new master, and eight until it demotes an old one.
         assert self.ask("SENTINEL DEBUG INFO-PERIOD 500 PUBLISH-PERIOD 500").startswith("+OK")
@@ -127,16 +141,18 @@ class Guarded:
     def __init__(self, *options, n_replicas=2, n_sentinels=3, down_ms=1000, sentinel_lines=()):
         options = ("--repl-diskless-sync-delay", "0", *options)
         self.n_replicas = n_replicas
-        self.nodes = [Redis(*options)]
-        self.nodes += [Redis("--replicaof", "127.0.0.1", str(self.nodes[0].port), *options)
-                       for _ in range(n_replicas)]
-        wait_for(lambda: self.nodes[0].ask("INFO replication").count("state=online") == n_replicas,
-                 "a replica does not connect")
-        self.sentinels = [Sentinel(self.nodes[0], 1 + n_sentinels // 2, down_ms, *sentinel_lines)
-                          for _ in range(n_sentinels)]
-        for sentinel in self.sentinels:
-            wait_for(lambda sentinel=sentinel: self.counts(sentinel) == [n_replicas, n_sentinels - 1],
-                     "the sentinels do not find each other and the replicas")
+        self.nodes, self.sentinels = [], []
+        with ended_on_failure(self.nodes), ended_on_failure(self.sentinels):
+            self.nodes.append(Redis(*options))
+            for _ in range(n_replicas):
+                self.nodes.append(Redis("--replicaof", "127.0.0.1", str(self.nodes[0].port), *options))
+            wait_for(lambda: self.nodes[0].ask("INFO replication").count("state=online") == n_replicas,
+                     "a replica does not connect")
+            for _ in range(n_sentinels):
+                self.sentinels.append(Sentinel(self.nodes[0], 1 + n_sentinels // 2, down_ms, *sentinel_lines))
+            for sentinel in self.sentinels:
+                wait_for(lambda sentinel=sentinel: self.counts(sentinel) == [n_replicas, n_sentinels - 1],
+                         "the sentinels do not find each other and the replicas")
 
     @staticmethod
     def counts(sentinel):
@@ -167,8 +183,7 @@ class Guarded:
         return self.master()
 
     def end(self):
-        for server in self.sentinels + self.nodes:
-            server.end()
+        end_all(self.sentinels + self.nodes)
 
 
 class Proxy:
@@ -261,21 +276,28 @@ class Cluster:
     def __init__(self, n_masters=3, n_replicas=1, node_timeout_ms=1500, arguments=(), has_port=True, cli=(),
                  more=lambda i: None):
         self.n_masters, self.n_replicas = n_masters, n_replicas
-        self.nodes = [Redis("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms),
-                            "--cluster-require-full-coverage", "no", "--cluster-migration-barrier", str(n_replicas),
-                            "--repl-diskless-sync-delay", "0",
-                            "--cluster-port", str(free_port()), *arguments, has_port=has_port, more=more(i))
-                      for i in range(n_masters * (1 + n_replicas))]
-        subprocess.run([CLI, *cli, "--cluster", "create",
-                        *(f"127.0.0.1:{node.port}" for node in self.nodes),
-                        "--cluster-replicas", str(n_replicas), "--cluster-yes"],
-                       check=True, capture_output=True)
+        self.nodes = []
+        with ended_on_failure(self.nodes):
+            for i in range(n_masters * (1 + n_replicas)):
+                self.nodes.append(Redis(
+                    "--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms),
+                    "--cluster-require-full-coverage", "no", "--cluster-migration-barrier", str(n_replicas),
+                    "--repl-diskless-sync-delay", "0",
+                    "--cluster-port", str(reserve_port()), *arguments, has_port=has_port, more=more(i)))
+            self.form(cli)
+
+    def form(self, cli):
+        """Makes the nodes a cluster, and waits until it works."""
+        processes.run([CLI, *cli, "--cluster", "create",
+                       *(f"127.0.0.1:{node.port}" for node in self.nodes),
+                       "--cluster-replicas", str(self.n_replicas), "--cluster-yes"],
+                      check=True, capture_output=True)
         for node in self.nodes:
             wait_for(lambda node=node: "cluster_state:ok" in node.ask("CLUSTER INFO"),
                      "the cluster does not form")
         for master in self.masters():
             wait_for(lambda master=master: master.ask("INFO replication").count("state=online")
-                     == n_replicas, "a replica does not connect")
+                     == self.n_replicas, "a replica does not connect")
 
     def masters(self, but=None):
         """but: a stopped node, which is not asked."""
@@ -309,8 +331,8 @@ class Cluster:
         """redis-cli --cluster, whose questions are answered with yes. Returns: the exit code and the output."""
         command = [CLI, "--cluster", arguments[0], f"127.0.0.1:{(node or self.masters()[0]).port}",
                    *map(str, arguments[1:])]
-        result = subprocess.run(command, input="yes\n" * MOST_QUESTIONS, capture_output=True, text=True, check=False,
-                                timeout=2 * PATIENCE_S)
+        result = processes.run(command, input="yes\n" * MOST_QUESTIONS, capture_output=True, text=True, check=False,
+                               timeout=2 * PATIENCE_S)
         return result.returncode, result.stdout + result.stderr
 
     def describe(self):
@@ -325,5 +347,4 @@ class Cluster:
         raise AssertionError("nobody has the key " + key)
 
     def end(self):
-        for node in self.nodes:
-            node.end()
+        end_all(self.nodes)

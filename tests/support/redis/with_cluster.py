@@ -5,10 +5,10 @@ KV_TEST_STORE_OPTIONS.
 Returns what the command does; 77 where there is no redis-server of version 7 or later.
 """
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../python"))
+import processes
 from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
 
 
@@ -20,7 +20,7 @@ def main():
         command = [argument.replace("@nodes", nodes) for argument in sys.argv[1:]]
         options = os.environ.get("KV_TEST_STORE_OPTIONS", "").replace("@nodes", nodes)
         environment = {**os.environ, "KV_TEST_STORE_OPTIONS": options}
-        return subprocess.run(command, env=environment, check=False).returncode
+        return processes.run(command, env=environment, check=False).returncode
     finally:
         cluster.end()
 

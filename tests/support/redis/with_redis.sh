@@ -15,7 +15,8 @@ fi
 folder=$(mktemp -d /tmp/kv-redis-XXXXXX)
 KV_TEST_REDIS=$folder/redis.sock
 export KV_TEST_REDIS
-"$program" --port 0 --unixsocket "$KV_TEST_REDIS" --dir "$folder" --save '' --appendonly no \
+# Neither the server nor the command outlives this script, even if it is killed.
+setpriv --pdeathsig KILL "$program" --port 0 --unixsocket "$KV_TEST_REDIS" --dir "$folder" --save '' --appendonly no \
     --logfile "$folder/log" &
 server=$!
 # A Redis that cannot save refuses to end by itself.
@@ -40,4 +41,5 @@ for argument; do
 done
 KV_TEST_STORE_OPTIONS=$(with_socket "${KV_TEST_STORE_OPTIONS:-}")
 export KV_TEST_STORE_OPTIONS
-"$@"
+setpriv --pdeathsig KILL "$@" & # in the background, as traps have to wait for a command in the foreground
+wait "$!"

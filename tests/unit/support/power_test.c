@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "support/client/folder.h"
+#include "support/client/program.h"
 #include "support/power/disk.h"
 
 #define LARGE (64 * 1024)
@@ -184,7 +185,7 @@ static void run_scene(const char *folder, void (*scene)(void))
     for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++)
         if (scenes[i] == scene)
             snprintf(number, sizeof(number), "%zu", i);
-    pid_t child = fork();
+    pid_t child = kv_test_fork();
     if (child == 0) {
         setenv("LD_PRELOAD", getenv("KV_TEST_PRELOAD"), 1);
         execl("/proc/self/exe", "power", number, folder, (char *)NULL);
