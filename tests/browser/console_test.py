@@ -469,6 +469,7 @@ def test_pictures(report, console):
     def paints():
         console.open()
         console.open()  # the browser is warm
+        console.wait("performance.getEntriesByType('paint').length > 0")
         first = console.run("performance.getEntriesByType('paint')[0].startTime")
         print(f"# first paint after {first:.0f} ms")
         assert first < 5000
