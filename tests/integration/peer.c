@@ -68,8 +68,10 @@ void kv_test_peer_end(struct kv_test_peer *peer, int signal_number)
 static int number_behind(const char *json, const char *name)
 {
     const char *at = strstr(json, name);
-    if (at == NULL)
+    if (at == NULL) {
         fail_msg("%s is not in %s", name, json);
+        return 0;
+    }
     return (int)strtol(at + strlen(name), NULL, 10);
 }
 

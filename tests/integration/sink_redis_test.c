@@ -86,7 +86,7 @@ static struct kv_slice field(const redisReply *entry, const char *name)
         if (strcmp(fields->element[i]->str, name) == 0)
             return (struct kv_slice){fields->element[i + 1]->str, fields->element[i + 1]->len};
     fail_msg("there is no field %s", name);
-    return (struct kv_slice){0};
+    return KV_SLICE("");
 }
 
 static redisReply *read_stream(void)
