@@ -4,6 +4,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Of several signals the lowest number is taken first. Revocations may follow each other without an
+ * end, so they have the highest one. */
 static sigset_t handled(void)
 {
     sigset_t set;
@@ -11,8 +13,8 @@ static sigset_t handled(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGUSR1); /* KV_SIGNAL_KEYS */
-    sigaddset(&set, SIGUSR2); /* KV_SIGNAL_REVOCATIONS */
+    sigaddset(&set, SIGUSR1);  /* KV_SIGNAL_KEYS */
+    sigaddset(&set, SIGRTMIN); /* KV_SIGNAL_REVOCATIONS */
     return set;
 }
 
@@ -44,7 +46,7 @@ int kv_signals_await(int64_t wait_ms)
         return 0;
     if (signal_number == SIGUSR1)
         return KV_SIGNAL_KEYS;
-    if (signal_number == SIGUSR2)
+    if (signal_number == SIGRTMIN)
         return KV_SIGNAL_REVOCATIONS;
     return info.si_code == SI_QUEUE && info.si_pid == getpid() ? KV_SIGNAL_WAKE : signal_number;
 }
@@ -59,9 +61,10 @@ void kv_signals_tell_of_keys(void)
     sigqueue(getpid(), SIGUSR1, (union sigval){0});
 }
 
+/* sigqueue() fails for a real-time signal if the queue is full; kill() does not. */
 void kv_signals_tell_of_revocations(void)
 {
-    sigqueue(getpid(), SIGUSR2, (union sigval){0});
+    kill(getpid(), SIGRTMIN);
 }
 
 bool kv_signal_is_end(int signal_number)

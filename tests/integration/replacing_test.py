@@ -28,7 +28,7 @@ N_KILLS = int(os.environ.get("KV_TEST_CRASHES", "8"))
 TOKEN = "operator-token-1234567890"
 
 REVOKED = "access: {revoked: auth/revoked/, anonymous: {read: [''], write: ['']}}\n"
-SIGNALS = signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2
+SIGNALS = signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN
 
 OLD = {f"old/{i}": i for i in range(N_OLD)}
 NEW = {f"new/{i}": "x" * 50 for i in range(N_NEW)}

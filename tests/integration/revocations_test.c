@@ -373,6 +373,30 @@ static void a_lease_ends_with_the_grant_to_revoke(void **state)
     kv_test_ws_close(&ws);
 }
 
+/* Keys that end, one every 30 ms, have the server look at all connections again and again. */
+static void signals_do_not_wait_for_the_end_of_revocations(void **state)
+{
+    enum {
+        KEYS = 400,
+        STEP_MS = 30
+    };
+    struct kv_test_stream stream;
+    char path[64], body[64];
+    (void)state;
+    kv_test_stream_open(&stream, server.port);
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(path, sizeof(path), "/storage/auth/revoked/jti/%d", i);
+        snprintf(body, sizeof(body), "{\"value\":1,\"ttl\":\"%dms\"}", 1000 + i * STEP_MS);
+        assert_int_equal(ask_over(&stream, REVOKER, "PUT", path, body), 202);
+    }
+    kv_test_stream_close(&stream);
+    await_answer(REVOKER, "/storage/auth/revoked/jti/9", 204);
+    int64_t began_ms = kv_test_now_ms();
+    kv_test_server_terminate(&server);
+    kv_test_await_log(&server, "received SIGTERM");
+    assert_true(kv_test_now_ms() - began_ms < KEYS * STEP_MS / 2);
+}
+
 /* It has been read by then, or has expired before. */
 static void a_revocation_may_end_while_the_server_starts(void **state)
 {
@@ -433,7 +457,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_restart_forgets_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_prefix_applies_until_the_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lease_ends_with_the_grant_to_revoke, set_up, tear_down),
-
+        cmocka_unit_test_setup_teardown(signals_do_not_wait_for_the_end_of_revocations, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_revocation_may_end_while_the_server_starts, set_up,
                                         tear_down),
         cmocka_unit_test(a_volatile_store_is_refused),
