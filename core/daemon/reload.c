@@ -13,6 +13,7 @@ enum {
 };
 
 struct changes {
+    struct kv_log_lines *lines;
     const char *file;
     size_t n;
 };
@@ -64,22 +65,25 @@ static void tell_change(void *context, const char *path, const char *before, con
     struct changes *changes = context;
     struct kv_quote was = kv_quote(kv_slice_of(before == NULL ? "" : before));
     struct kv_quote is = kv_quote(kv_slice_of(after == NULL ? "" : after));
+    struct kv_log_lines *lines = changes->lines;
     const char *file = changes->file;
     if (place_of(path) != N_APPLIED)
         return;
     if (++changes->n > MOST_TOLD)
         return;
     if (before == NULL)
-        kv_log(KV_LOG_WARN, "server", "%s: %s (%s) was added; restart to apply", file, path,
-               is.text);
+        kv_log_lines_add(lines, KV_LOG_WARN, "server", "%s: %s (%s) was added; restart to apply",
+                         file, path, is.text);
     else if (after == NULL)
-        kv_log(KV_LOG_WARN, "server", "%s: %s (%s) was removed; restart to apply", file, path,
-               was.text);
+        kv_log_lines_add(lines, KV_LOG_WARN, "server", "%s: %s (%s) was removed; restart to apply",
+                         file, path, was.text);
     else if (strcmp(before, after) == 0)
-        kv_log(KV_LOG_WARN, "server", "%s: %s has changed; restart to apply", file, path);
+        kv_log_lines_add(lines, KV_LOG_WARN, "server", "%s: %s has changed; restart to apply", file,
+                         path);
     else
-        kv_log(KV_LOG_WARN, "server", "%s: %s changed from %s to %s; restart to apply", file, path,
-               was.text, is.text);
+        kv_log_lines_add(lines, KV_LOG_WARN, "server",
+                         "%s: %s changed from %s to %s; restart to apply", file, path, was.text,
+                         is.text);
 }
 
 /* Owns: the caller, by kv_buffer_fini(). */
@@ -91,9 +95,10 @@ static struct kv_buffer print(const struct kv_config *config, bool shows_secrets
     return text;
 }
 
-static void tell_changes(const struct kv_config *running, const struct kv_config *found)
+static void tell_changes(const struct kv_config *running, const struct kv_config *found,
+                         struct kv_log_lines *lines)
 {
-    struct changes changes = {.file = running->path};
+    struct changes changes = {.lines = lines, .file = running->path};
     struct kv_buffer texts[] = {print(running, true), print(running, false), print(found, true),
                                 print(found, false)};
     const struct kv_printed_config before = {kv_buffer_slice(&texts[0]),
@@ -101,11 +106,12 @@ static void tell_changes(const struct kv_config *running, const struct kv_config
     const struct kv_printed_config after = {kv_buffer_slice(&texts[2]), kv_buffer_slice(&texts[3])};
     kv_difference_find(&before, &after, tell_change, &changes);
     if (changes.n == 0)
-        kv_log(KV_LOG_INFO, "server", "%s: nothing has changed that needs a restart",
-               running->path);
+        kv_log_lines_add(lines, KV_LOG_INFO, "server",
+                         "%s: nothing has changed that needs a restart", running->path);
     else if (changes.n > MOST_TOLD)
-        kv_log(KV_LOG_WARN, "server", "%s: %zu more values have changed; restart to apply",
-               running->path, changes.n - MOST_TOLD);
+        kv_log_lines_add(lines, KV_LOG_WARN, "server",
+                         "%s: %zu more values have changed; restart to apply", running->path,
+                         changes.n - MOST_TOLD);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         kv_buffer_fini(&texts[i]);
 }
@@ -120,20 +126,21 @@ static void note_applied(void *context, const char *path, const char *before, co
         has_changed[place] = true;
 }
 
-/* `access` is logged by the part that applies it: it may refuse a change. */
-static void tell_names(const char *file, const bool *has_changed)
+/* `access` is reported by the part that applies it: it may refuse a change. */
+static void tell_names(const char *file, const bool *has_changed, struct kv_log_lines *lines)
 {
     struct kv_buffer names = {0};
     for (size_t i = 0; i < N_APPLIED; i++)
         if (has_changed[i] && strcmp(applied_names[i], "access") != 0)
             kv_buffer_printf(&names, "%s`%s`", names.len == 0 ? "" : ", ", applied_names[i]);
     if (names.len != 0)
-        kv_log(KV_LOG_INFO, "server", "%s: %.*s applied", file, (int)names.len, names.bytes);
+        kv_log_lines_add(lines, KV_LOG_INFO, "server", "%s: %.*s applied", file, (int)names.len,
+                         names.bytes);
     kv_buffer_fini(&names);
 }
 
 static void tell_applied(const struct kv_config *running, struct kv_buffer *applied,
-                         const struct kv_config *found)
+                         const struct kv_config *found, struct kv_log_lines *lines)
 {
     bool has_changed[N_APPLIED] = {false};
     struct kv_buffer now = print(found, true);
@@ -142,13 +149,13 @@ static void tell_applied(const struct kv_config *running, struct kv_buffer *appl
     const struct kv_slice texts[] = {kv_buffer_slice(applied), kv_buffer_slice(&now)};
     kv_difference_find(&(struct kv_printed_config){texts[0], texts[0]},
                        &(struct kv_printed_config){texts[1], texts[1]}, note_applied, has_changed);
-    tell_names(running->path, has_changed);
+    tell_names(running->path, has_changed, lines);
     kv_buffer_fini(applied);
     *applied = now;
 }
 
 void kv_reload(const struct kv_config *running, struct kv_buffer *applied, kv_apply_fn apply,
-               void *context)
+               void *context, struct kv_log_lines *lines)
 {
     struct kv_config found;
     if (running->path == NULL)
@@ -162,9 +169,9 @@ void kv_reload(const struct kv_config *running, struct kv_buffer *applied, kv_ap
     if (found.values != NULL && kv_preflight_reloaded(&found, running) != 0)
         is_valid = false;
     if (is_valid) {
-        apply(context, &found);
-        tell_applied(running, applied, &found);
-        tell_changes(running, &found);
+        apply(context, &found, lines);
+        tell_applied(running, applied, &found, lines);
+        tell_changes(running, &found, lines);
     } else {
         tell_faults(&found);
     }

@@ -14,10 +14,11 @@
 #include "daemon/chain.h"
 #include "daemon/ending.h"
 #include "daemon/import.h"
-#include "daemon/liveness.h"
 #include "jwt/source.h"
 #include "daemon/outlets.h"
 #include "daemon/revocations.h"
+#include "daemon/rollouts.h"
+#include "loop/round.h"
 #include "pages/pages.h"
 #include "protocol/request_log.h"
 
@@ -50,7 +51,8 @@ struct kv_server {
     struct kv_loop **loops;
     struct kv_loop_thread *threads;
     _Atomic uint32_t n_drained; /* loops that no longer accept connections */
-    struct kv_liveness *liveness;
+    struct kv_round *pulse;     /* of the watchdog */
+    struct kv_rollouts *rollouts;
     uint16_t *ports;     /* of the addresses */
     struct kv_tls **tls; /* of the addresses; NULL: none */
     struct kv_budget *budget;
@@ -80,7 +82,9 @@ struct kv_server {
     bool has_opener;
     sem_t opened;           /* posted when the store has been opened, or opening it has failed */
     atomic_bool is_opening; /* the store is being opened or loaded */
-    atomic_int n_ready; /* counts two events: the store is open; the addresses have been printed */
+    atomic_bool is_open;    /* the store is open, and clients can be served */
+    bool has_been_ready;    /* for the first time */
+    bool is_told_ready;     /* to the service manager, since the last reload began */
     atomic_bool has_ended;  /* without a signal: everything is imported, or has failed */
     atomic_bool has_failed; /* the store could not be opened or loaded */
     struct kv_error why;

@@ -54,20 +54,6 @@ static void end(struct kv_server *server)
     kv_signals_wake(); /* wakes the main thread */
 }
 
-static void say_ready(const struct kv_server *server)
-{
-    kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
-           (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
-    kv_notify("READY=1\nSTATUS=serving");
-}
-
-/* Called for both events that it waits for: the second call reports that the server is ready. */
-static void become_ready(struct kv_server *server)
-{
-    if (atomic_fetch_add(&server->n_ready, 1) == 1)
-        say_ready(server);
-}
-
 static void *open_store(void *argument)
 {
     struct kv_server *server = argument;
@@ -80,7 +66,8 @@ static void *open_store(void *argument)
     } else {
         kv_scripts_begin(server->scripts);
         kv_revoking_begin(server->revoking, server->keyspace);
-        become_ready(server);
+        atomic_store(&server->is_open, true);
+        kv_signals_tell_of_progress();
     }
     return NULL;
 }
@@ -262,7 +249,6 @@ static void tell_addresses(struct kv_server *server)
         return;
     for (size_t i = 0; i < server->config->n_listen; i++)
         tell_address(&server->config->listen[i], server->ports[i]);
-    become_ready(server);
 }
 
 /* Opens the parts that the configuration names. */
@@ -360,7 +346,9 @@ static int start(struct kv_server *server, struct kv_error *reterr)
         return result;
     if (create_loops(server, reterr) != 0)
         return -1;
-    server->liveness = kv_liveness_create(server->loops, config->n_threads);
+    server->pulse = kv_round_create(server->loops, config->n_threads, NULL);
+    server->rollouts =
+        kv_rollouts_create(server->loops, config->n_threads, kv_signals_tell_of_progress);
     server->sinks = kv_outlets_sinks(server->outlets);
     server->workers = kv_workers_create(config->n_threads);
     server->budget = kv_budget_create(config->memory, config->n_threads);
@@ -485,7 +473,8 @@ static void apply_to_loops(const struct kv_server *server, const struct kv_confi
 
 /* A file that is being written may be empty, which is valid; and a proxy may forward requests to
  * loopback. So rules may be replaced without a restart, but not removed. */
-static void revise_access(struct kv_server *server, const struct kv_config *found)
+static void revise_access(struct kv_server *server, const struct kv_config *found,
+                          struct kv_log_lines *lines)
 {
     bool has_rules = kv_access_rules_are_configured(found);
     if (!has_rules && server->has_access_rules) {
@@ -495,14 +484,14 @@ static void revise_access(struct kv_server *server, const struct kv_config *foun
     }
     server->has_access_rules = has_rules;
     if (has_rules)
-        kv_log(KV_LOG_INFO, "server", "%s: `access` applied", found->path);
+        kv_log_lines_add(lines, KV_LOG_INFO, "server", "%s: `access` applied", found->path);
     kv_granted_prefixes_warn(found, log_warning, NULL);
     revise(server,
            kv_access_rules_create(found, kv_access_revoked(server->config), server->key_sources));
 }
 
 /* Applies the settings that take effect without a restart (reload.h). */
-static void apply(void *context, const struct kv_config *found)
+static void apply(void *context, const struct kv_config *found, struct kv_log_lines *lines)
 {
     struct kv_server *server = context;
     kv_log_configure(found->log_level, found->log_format);
@@ -510,20 +499,44 @@ static void apply(void *context, const struct kv_config *found)
     atomic_store(&server->request_log.every, found->log_every);
     server->drain_ms = found->drain_ms;
     apply_to_loops(server, found);
-    revise_access(server, found);
+    revise_access(server, found, lines);
 }
 
-/* Handles SIGHUP. */
+/* Handles SIGHUP. It is reported once every loop has taken the changes: note_progress(). */
 static void reload(struct kv_server *server)
 {
+    struct kv_log_lines lines = {0};
     kv_log(KV_LOG_INFO, "server", "reloading");
     kv_notify_reloading();
+    server->is_told_ready = false;
     kv_certificates_reload(server);
     if (server->sinks != NULL)
         kv_sinks_reopen(server->sinks);
-    kv_scripts_reload(server->scripts);
-    kv_reload(server->config, &server->applied, apply, server);
-    kv_notify("READY=1\nSTATUS=serving");
+    kv_scripts_reload(server->scripts, &lines);
+    kv_reload(server->config, &server->applied, apply, server, &lines);
+    kv_rollouts_begin(server->rollouts, lines);
+}
+
+static void log_readiness(struct kv_server *server)
+{
+    if (!server->has_been_ready)
+        kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
+               (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
+    server->has_been_ready = true;
+}
+
+/* Reports what is true by now. The service manager may take READY=1 for the end of any reload, so
+ * it is told only when there is none under way. */
+static void note_progress(struct kv_server *server)
+{
+    bool are_over = kv_rollouts_finish(server->rollouts);
+    bool is_open = atomic_load(&server->is_open);
+    if (is_open)
+        log_readiness(server);
+    if (!are_over || server->is_told_ready)
+        return;
+    kv_notify(is_open ? "READY=1\nSTATUS=serving" : "STATUS=opening the store");
+    server->is_told_ready = is_open;
 }
 
 /* ---- work of the main thread while it waits for signals ---- */
@@ -545,12 +558,21 @@ static int64_t wait_ms(const struct kv_server *server)
     return look_ms < beat_ms ? look_ms : beat_ms;
 }
 
+/* Whether every loop has come by since the last call; if not, a loop may hang. */
+static bool is_alive(const struct kv_server *server)
+{
+    bool is_alive = kv_round_is_over(server->pulse);
+    if (is_alive)
+        kv_round_begin(server->pulse);
+    return is_alive;
+}
+
 /* While the store is opening, the watchdog is fed as well. */
 static void look_around(const struct kv_server *server)
 {
     if (kv_certificates_are_watched(server))
         kv_certificates_look(server);
-    if (pulse_ms() >= 0 && kv_liveness_look(server->liveness))
+    if (pulse_ms() >= 0 && is_alive(server))
         kv_notify("WATCHDOG=1");
 }
 
@@ -582,6 +604,8 @@ static void serve_until_signal(struct kv_server *server)
             revise(server, NULL);
         else if (signal_number == KV_SIGNAL_REVOCATIONS)
             recheck(server);
+        else if (signal_number == KV_SIGNAL_PROGRESS)
+            note_progress(server);
     kv_notify("STOPPING=1\nSTATUS=finishing what is under way");
     if (!atomic_load(&server->has_ended))
         kv_log(KV_LOG_INFO, "server", "received %s, shutting down", kv_signal_name(signal_number));

@@ -288,7 +288,8 @@ void kv_server_take_apart(struct kv_server *server)
     for (uint32_t i = 0; server->loops != NULL && i < server->config->n_threads; i++)
         kv_loop_destroy(server->loops[i]);
     kv_slow_log_destroy(server->slow_log);
-    kv_liveness_destroy(server->liveness);
+    kv_rollouts_destroy(server->rollouts);
+    kv_round_destroy(server->pulse);
     kv_chain_close(server->chain);
     kv_access_destroy(server->access);
     kv_revoking_destroy(server->revoking);

@@ -14,6 +14,7 @@ static sigset_t handled(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);  /* KV_SIGNAL_KEYS */
+    sigaddset(&set, SIGUSR2);  /* KV_SIGNAL_PROGRESS */
     sigaddset(&set, SIGRTMIN); /* KV_SIGNAL_REVOCATIONS */
     return set;
 }
@@ -46,6 +47,8 @@ int kv_signals_await(int64_t wait_ms)
         return 0;
     if (signal_number == SIGUSR1)
         return KV_SIGNAL_KEYS;
+    if (signal_number == SIGUSR2)
+        return KV_SIGNAL_PROGRESS;
     if (signal_number == SIGRTMIN)
         return KV_SIGNAL_REVOCATIONS;
     return info.si_code == SI_QUEUE && info.si_pid == getpid() ? KV_SIGNAL_WAKE : signal_number;
@@ -59,6 +62,11 @@ void kv_signals_wake(void)
 void kv_signals_tell_of_keys(void)
 {
     sigqueue(getpid(), SIGUSR1, (union sigval){0});
+}
+
+void kv_signals_tell_of_progress(void)
+{
+    sigqueue(getpid(), SIGUSR2, (union sigval){0});
 }
 
 /* sigqueue() fails for a real-time signal if the queue is full; kill() does not. */

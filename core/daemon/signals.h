@@ -21,7 +21,8 @@ enum {
     /* Events other than the operator's signals: */
     KV_SIGNAL_WAKE = -1,
     KV_SIGNAL_KEYS = -2, /* the keys of an issuer of tokens have changed */
-    KV_SIGNAL_REVOCATIONS = -3
+    KV_SIGNAL_REVOCATIONS = -3,
+    KV_SIGNAL_PROGRESS = -4 /* the store is open, or all loops have taken a reload */
 };
 
 /* wait_ms: -1 for ever. Returns: the signal, 0 when the time is over, or one of the above. */
@@ -35,6 +36,9 @@ void kv_signals_tell_of_keys(void);
 
 /* The same for KV_SIGNAL_REVOCATIONS. */
 void kv_signals_tell_of_revocations(void);
+
+/* The same for KV_SIGNAL_PROGRESS. */
+void kv_signals_tell_of_progress(void);
 
 /* Whether the signal ends the server: SIGTERM or SIGINT. */
 bool kv_signal_is_end(int signal_number);

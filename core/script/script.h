@@ -69,7 +69,6 @@ struct kv_script {
     const struct kv_script_config *config;
     struct kv_interceptor interceptor;
     struct kv_script_loop *loops;
-    _Atomic uint32_t n_to_take; /* loops that have not taken up the newest version */
 };
 
 struct kv_scripts {

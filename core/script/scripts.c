@@ -92,13 +92,6 @@ static int compile(const struct kv_script *script, uint32_t n_loops,
 
 /* ---- creating and destroying ---- */
 
-/* A version is in force once no loop uses an older one. */
-static void note_taken(struct kv_script *script)
-{
-    if (atomic_fetch_sub(&script->n_to_take, 1) == 1)
-        kv_log(KV_LOG_INFO, script->config->name, "reloaded");
-}
-
 static void take_next(struct kv_post *post)
 {
     struct kv_script_loop *here = KV_CONTAINER(post, struct kv_script_loop, take_next);
@@ -108,7 +101,6 @@ static void take_next(struct kv_post *post)
     next->sizes = here->state->sizes;
     kv_state_unref(here->state);
     here->state = next;
-    note_taken(here->script);
     if (here == &here->script->loops[0] && here->script->scripts->has_begun)
         kv_hooks_start(here);
 }
@@ -245,8 +237,6 @@ static void hand_over(struct kv_script_loop *here, struct kv_script_state *state
     kv_state_unref(before);
     if (before == NULL)
         kv_loop_post(kv_keyspace_event_loop(here->keyspace_loop), &here->take_next);
-    else
-        note_taken(here->script);
 }
 
 static void log_fault(struct kv_script_faults *faults, const struct kv_script_config *config,
@@ -260,16 +250,16 @@ static void log_fault(struct kv_script_faults *faults, const struct kv_script_co
                *option == '\0' ? "" : ".", option, text);
 }
 
-void kv_scripts_reload(struct kv_scripts *scripts)
+void kv_scripts_reload(struct kv_scripts *scripts, struct kv_log_lines *lines)
 {
     struct kv_script_state *states[KV_KEYSPACE_MAX_LOOPS];
     struct kv_script_faults faults = {.add = log_fault};
     for (size_t i = 0; i < scripts->n; i++) {
-        struct kv_script *script = &scripts->all[i];
+        const struct kv_script *script = &scripts->all[i];
         if (compile(script, scripts->n_loops, &faults, states) != 0)
             continue;
-        atomic_fetch_add(&script->n_to_take, scripts->n_loops);
         for (uint32_t k = 0; k < scripts->n_loops; k++)
             hand_over(&script->loops[k], states[k]);
+        kv_log_lines_add(lines, KV_LOG_INFO, script->config->name, "reloaded");
     }
 }

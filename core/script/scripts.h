@@ -17,6 +17,7 @@
 #ifndef KV_SCRIPT_SCRIPTS_H
 #define KV_SCRIPT_SCRIPTS_H
 
+#include "base/log_lines.h"
 #include "keyspace/keyspace.h"
 #include "script/config.h"
 
@@ -37,8 +38,11 @@ struct kv_observer *kv_scripts_observer(struct kv_scripts *scripts);
 void kv_scripts_start(struct kv_scripts *scripts, struct kv_keyspace *keyspace);
 void kv_scripts_begin(struct kv_scripts *scripts); /* Threads: any */
 void kv_scripts_drain(struct kv_scripts *scripts);
-void kv_scripts_reload(struct kv_scripts *scripts);
 void kv_scripts_end(struct kv_scripts *scripts);
+
+/* Posts the new versions to the loops, which take them in turns of their own. Faults are logged;
+ * `lines` gets the report, which is true once all loops have run the posts. */
+void kv_scripts_reload(struct kv_scripts *scripts, struct kv_log_lines *lines);
 
 /* Replaces the size limits of keys and values that scripts write. sizes: copied. Threads: the
  * loop's own. */

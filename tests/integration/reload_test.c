@@ -109,7 +109,15 @@ static int get_for_host(void)
     return status;
 }
 
-/* On all loops: each takes the change up by itself. */
+/* On all loops. */
+static void expect_statuses(int of_page, int of_host)
+{
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(put_from_page(), of_page);
+        assert_int_equal(get_for_host(), of_host);
+    }
+}
+
 static void await_statuses(int of_page, int of_host)
 {
     int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
@@ -131,7 +139,7 @@ static void origins_hosts_and_log_are_applied(void **state)
     reload();
     kv_test_await_log(&server, FILE_NAME ": `origins`, `hosts`, `log` applied");
     kv_test_await_log(&server, FILE_NAME ": nothing has changed that needs a restart");
-    await_statuses(202, 200);
+    expect_statuses(202, 200);
     replace("slow: 1s", "slow: 2s");
     reload();
     kv_test_await_log(&server, FILE_NAME ": `log` applied");
@@ -141,6 +149,53 @@ static void origins_hosts_and_log_are_applied(void **state)
     reload();
     await_statuses(403, 403);
     kv_test_server_stop_cleanly(&server);
+}
+
+#define BUSY_HOOK                                                                                  \
+    "function before_set(key)\n"                                                                   \
+    "    if key == 'busy' then kv.log('begins'); while true do end end\n"                          \
+    "end\n"
+
+static void changes_are_logged_when_every_loop_has_taken_them(void **state)
+{
+    static const char *const reports[] = {"hook.lua: reloaded", "`access` applied",
+                                          "`origins`, `limits` applied",
+                                          "nothing has changed that needs a restart"};
+    struct kv_test_stream busy;
+    struct kv_test_response response = {0};
+    (void)state;
+    char *folder = kv_test_folder_make();
+    kv_test_file_put(folder, "hook.lua", BUSY_HOOK);
+    kv_test_start_in(&server, folder,
+                     "access: {anonymous: {read: [''], write: ['']}}\n"
+                     "scripts: [{file: '%s/hook.lua', limits: {time: 1s, instructions: "
+                     "1000000000000}}]\n");
+    replace("write: ['']", "write: [a/]");
+    replace("access:", "limits: {key: 100}\norigins: ['https://example.org']\naccess:");
+    kv_test_stream_open(&busy, server.port);
+    kv_test_stream_put(&busy, KV_SLICE("PUT /storage/busy HTTP/1.1\r\nHost: localhost\r\n"
+                                       "Content-Length: 11\r\n\r\n{\"value\":1}"));
+    kv_test_stream_flush(&busy);
+    kv_test_await_log(&server, "begins");
+    reload();
+    for (size_t i = 0; i < sizeof(reports) / sizeof(reports[0]); i++) {
+        kv_test_await_log(&server, reports[i]);
+        char *log = kv_test_server_log(&server);
+        const char *end = strstr(log, "exceeded the limit of "); /* of the loop's busy time */
+        assert_non_null(end);
+        assert_non_null(strstr(end, reports[i]));
+        free(log);
+    }
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(
+            kv_test_http_status(server.port, "PUT", "/storage/b", NULL, "{\"value\":1}"), 401);
+    assert_true(kv_test_http_receive(&busy, &response));
+    assert_int_equal(response.status, 403);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&busy);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(folder);
 }
 
 /* Changes the file so that this stands for the first `from`, and has the server take it up. */
@@ -582,6 +637,7 @@ int main(void)
         cmocka_unit_test(changes_that_need_a_restart_are_logged_with_both_values),
         cmocka_unit_test(access_that_appears_or_vanishes_needs_no_restart),
         cmocka_unit_test(origins_hosts_and_log_are_applied),
+        cmocka_unit_test(changes_are_logged_when_every_loop_has_taken_them),
         cmocka_unit_test(limits_apply_to_open_connections_which_stay),
         cmocka_unit_test(long_bodies_are_subject_to_the_new_limit),
         cmocka_unit_test(messages_longer_than_a_lowered_limit_end_the_connection),

@@ -16,7 +16,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 import processes  # pylint: disable=wrong-import-position
-from kvserver import PATIENCE_S, Report, Server  # pylint: disable=wrong-import-position
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 
 UNITS = os.path.join(HERE, "../../conf/systemd")
 
@@ -43,6 +43,13 @@ class Manager:
             lines = self.socket.recv(4096).decode().split("\n")
             if what in lines:
                 return lines
+
+    def lines_before(self, what):
+        """Returns the lines of the messages before the next one with such a line."""
+        before = []
+        while what not in (lines := self.socket.recv(4096).decode().split("\n")):
+            before += lines
+        return before
 
     def await_silence(self, seconds):
         self.socket.settimeout(seconds)
@@ -77,6 +84,31 @@ class Service(Server):
         environment = os.environ | self.environment | {"LISTEN_FDS": str(len(self.sockets))}
         return processes.start(command, stderr=self.log, env=environment, close_fds=False,
                                preexec_fn=hand_down)
+
+
+class Opening(Service):
+    """A service that need not be ready: its store may still be opening."""
+
+    def is_ready(self):
+        return super().is_ready() or self.port != 0
+
+
+BUSY_HOOK = 'function before_set(key) if key == "hang" then kv.log("begins") while true do end end end'
+
+
+def busy_service(manager, seconds, **environment):
+    """A service, one of whose loops is busy for so long once the key `hang` is written."""
+    return Service({"NOTIFY_SOCKET": manager.path} | environment, files={"hook.lua": BUSY_HOOK},
+                   more="threads: 2\nscripts: [{file: hook.lua, limits: {instructions: 1000000000000, "
+                   f"time: {seconds}s}}}}]\n")
+
+
+def write_hang(server):
+    """Returns the client, which has not been answered."""
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+    client.request("PUT", "/storage/hang", '{"value":1}')
+    wait_for(lambda: "begins" in server.read_log(), "the hook does not begin")
+    return client
 
 
 def test_notification(report):
@@ -120,20 +152,52 @@ def test_notification(report):
     report.check("the manager is notified of readiness, reloads and the end", life)
     report.check("its socket may be an abstract one", abstract)
     def hung():
-        hook = 'function before_set(key) if key == "hang" then while true do end end end'
         manager = Manager()
-        server = Service({"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"}, files={"hook.lua": hook},
-                         more="threads: 2\nscripts: [{file: hook.lua, limits: {instructions: 1000000000000, "
-                         "time: 5s}}]\n")
+        server = busy_service(manager, 5, WATCHDOG_USEC="400000")
         manager.next("WATCHDOG=1")
-        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
-        client.request("PUT", "/storage/hang", '{"value":1}')
+        client = write_hang(server)
         manager.await_silence(1.2)  # three times as long as the manager would wait
         manager.next("WATCHDOG=1")  # the hook has spent its time
         expect(client.getresponse().status, 403)
         server.end()
         manager.close()
 
+    def busy():
+        manager = Manager()
+        server = busy_service(manager, 2)
+        manager.next("READY=1")
+        began = time.monotonic()
+        client = write_hang(server)
+        server.process.send_signal(signal.SIGHUP)
+        manager.next("RELOADING=1")
+        manager.next("READY=1")
+        took = time.monotonic() - began
+        assert took >= 2, f"it came after {took} s, while a loop was busy"
+        expect(client.getresponse().status, 403)
+        server.end()
+        manager.close()
+
+    def opening():
+        manager = Manager()
+        pipe = os.path.join(manager.folder.name, "import")
+        os.mkfifo(pipe)
+        writer = os.open(pipe, os.O_RDWR)
+        server = Opening({"NOTIFY_SOCKET": manager.path}, arguments=("--import", pipe))
+        for _ in range(2):
+            server.process.send_signal(signal.SIGHUP)
+            assert "READY=1" not in manager.lines_before("RELOADING=1")
+        manager.next("STATUS=opening the store")
+        expect(server.request("GET", "/readyz")[0], 503)
+        os.write(writer, b'{"key":"a","value":1}\n')
+        os.close(writer)
+        manager.next("READY=1")
+        expect(server.request("GET", "/readyz")[0], 200)
+        expect(server.request("GET", "/storage/a")[2], b'{"value":1}')
+        server.end()
+        manager.close()
+
+    report.check("a reload ends when every loop has taken it", busy)
+    report.check("a reload does not make a server ready whose store is opening", opening)
     report.check("the watchdog is fed", watchdog)
     report.check("not while a loop hangs", hung)
     report.check("but not that of another process", of_another)
