@@ -26,7 +26,7 @@ N_FILLED = 12_000
 FILL_AT_ONCE = 2_000
 CUT_S = 1
 WAIT_S = 1
-MOST_ROUNDS_OF_FIX = 20
+AGREE_S = 15         # after a move, until all nodes know of it
 LONGEST_MOVE_S = 10  # that a writer may wait while slots are moved, also on a busy machine
 
 
@@ -50,6 +50,7 @@ class Chaos:
         self.cluster = cluster or Cluster()
         self.n_rounds = 0
         self.has_filled = False
+        self.has_repaired = False  # in this round
         self.started = Started()
 
     def server(self, ack, more=""):
@@ -137,13 +138,26 @@ class Chaos:
             output.seek(0)
             assert meanwhile is not None or process.returncode == 0, output.read()[-500:]
 
+    def await_agreement(self):
+        """Redis 7.0 may leave two masters which each say that the other one has the slot: README.md tells how to repair that."""
+        until = time.monotonic() + AGREE_S
+        while self.cluster.call("check")[0] != 0:
+            if time.monotonic() > until:
+                print("#   repaired:\n# " + self.cluster.describe().replace("\n", "\n# "), flush=True)
+                self.cluster.repair()
+                self.has_repaired = True
+                return
+            time.sleep(1)
+
     def reshard_in_small_steps(self, load):
         self.fill()
         self.reshard(10)
+        self.await_agreement()
 
     def reshard_in_large_steps(self, load):
         self.fill()
         self.reshard(10_000)
+        self.await_agreement()
 
     def reshard_and_kill(self, load):
         """The target is killed while a partition moves there; its replica takes over, and the slot is repaired."""
@@ -158,17 +172,13 @@ class Chaos:
             target.start()
         self.reshard(10, kill_target)
         self.cluster.settle()  # else fix may ask the old target for keys, and take away the only mark
-        for _ in range(MOST_ROUNDS_OF_FIX):
-            code, output = self.cluster.call("fix", "--cluster-yes")  # the target may have told nobody of its last slot
-            if code == 0 and self.cluster.call("check")[0] == 0:
-                return
-            time.sleep(1)
-        raise AssertionError("the cluster cannot be repaired: " + output[-500:])
+        self.cluster.repair()
 
     # ---- rounds ----
 
     def round(self, fault, servers, ack):
         self.n_rounds += 1
+        self.has_repaired = False
         self.cluster.settle()
         begin = time.monotonic()
         try:
@@ -177,7 +187,7 @@ class Chaos:
             raise AssertionError(f"round {self.n_rounds}: {failure}\n{self.cluster.describe()}") from failure
         if ack.startswith("replicas"):
             assert facts["lost"] == 0 and facts["resets"] == 0, facts
-        if fault in (self.reshard_in_small_steps, self.reshard_in_large_steps):
+        if fault in (self.reshard_in_small_steps, self.reshard_in_large_steps) and not self.has_repaired:
             assert facts["longest_s"] < LONGEST_MOVE_S, facts
         print(f"#   {fault.__name__}, ack: {ack}, {time.monotonic() - begin:.1f} s: {text_of(facts)}", flush=True)
         return facts
