@@ -24,6 +24,7 @@ N_WRITERS = 32
 SKEWS_MS = (200, 0, -200, -200, 200, 0)  # of the masters and the replicas
 N_FILLED = 12_000
 FILL_AT_ONCE = 2_000
+LOG_TAIL = 4000      # characters
 CUT_S = 1
 WAIT_S = 1
 AGREE_S = 15         # after a move, until all nodes know of it
@@ -187,14 +188,18 @@ class Chaos:
         begin = time.monotonic()
         try:
             facts = under_load(servers, f"round{self.n_rounds}/", N_WRITERS, fault)
+            self.check(facts, fault, ack)
         except AssertionError as failure:
-            raise AssertionError(f"round {self.n_rounds}: {failure}\n{self.cluster.describe()}") from failure
+            raise AssertionError("\n".join([f"round {self.n_rounds}: {failure}", self.cluster.describe(),
+                                            *(server.read_log()[-LOG_TAIL:] for server in servers)])) from failure
+        print(f"#   {fault.__name__}, ack: {ack}, {time.monotonic() - begin:.1f} s: {text_of(facts)}", flush=True)
+        return facts
+
+    def check(self, facts, fault, ack):
         if ack.startswith("replicas"):
             assert facts["lost"] == 0 and facts["resets"] == 0, facts
         if fault in (self.reshard_in_small_steps, self.reshard_in_large_steps) and not self.has_repaired:
             assert facts["longest_s"] < LONGEST_MOVE_S, facts
-        print(f"#   {fault.__name__}, ack: {ack}, {time.monotonic() - begin:.1f} s: {text_of(facts)}", flush=True)
-        return facts
 
     def rounds(self, fault, ack):
         self.cluster.settle()
