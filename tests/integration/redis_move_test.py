@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -23,6 +24,10 @@ from store_redis_test import expect, get, put  # pylint: disable=wrong-import-po
 N_KEYS = 60
 TTL_MS = 4000
 N_MANY = 6000  # in several pages
+N_AT_ONCE = 5000
+N_WAITED_FOR = 200_000  # in so many pages that they take longer than requests may wait
+TIMEOUT_S = 1
+PAUSE_MS = 100
 CHECK_S = 1  # servers have seen a mark of a slot by then
 
 
@@ -59,15 +64,39 @@ class Move(Slot):
         self.set(self.other, "STABLE")
 
 
+@contextlib.contextmanager
+def slowed(node):
+    """It takes writes for only a part of the time."""
+    is_over = threading.Event()
+
+    def slow():
+        while not is_over.wait(PAUSE_MS * 1.2 / 1000):
+            node.ask("CLIENT PAUSE", str(PAUSE_MS), "WRITE")
+    thread = threading.Thread(target=slow)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
 class Tests:
     def __init__(self):
         self.cluster = Cluster()
         self.started = Started()
         self.one, self.two = self.server(), self.server()
 
-    def server(self):
+    def server(self, timeout_s=10):
         nodes = f'nodes: ["127.0.0.1:{self.cluster.nodes[0].port}"]'
-        return self.started.keep(Server(store="redis", options=f"{nodes}, timeout: 10s"))
+        return self.started.keep(Server(store="redis", options=f"{nodes}, timeout: {timeout_s}s"))
+
+    def end_servers(self):
+        for server in self.servers():
+            server.end()
+
+    def start_servers(self):
+        self.one, self.two = self.server(), self.server()
 
     def servers(self):
         return self.one, self.two
@@ -216,6 +245,28 @@ class Tests:
         wait_for(lambda: int(slot.owner.ask(f"ZCARD kv{{{slot.tag}}}x")[1:]) < N_MANY, "the index is not mended")
         assert int(slot.owner.ask(log)[1:]) <= n_entries + len(self.servers()), slot.owner.ask(log)
 
+    def requests_do_not_wait_for_all_pages(self):
+        """A request is answered 503 after `timeout`, while keys are still compared. Keys that are lost meanwhile are found, too."""
+        slot, _ = self.begin("waiting")
+        self.end_servers()
+        server, index = self.server(TIMEOUT_S), f"kv{{{slot.tag}}}x"
+        count = f"ZCARD {index}"
+        n_keys = int(slot.owner.ask(count)[1:])
+        with slowed(slot.owner):
+            for first in range(0, N_WAITED_FOR, N_AT_ONCE):
+                slot.owner.ask(f"EVAL \"for i = 1, {N_AT_ONCE} do redis.call('ZADD', KEYS[1], 0, {first} + i) end\" 1 {index}")
+            wait_for(lambda: server.request("GET", "/readyz")[0] == 503, "keys are not compared")
+            begin = time.monotonic()
+            expect(server.request("GET", "/storage/" + slot.keys[0])[0], 503)
+            waited_s = time.monotonic() - begin
+            n_left = int(slot.owner.ask(count)[1:])
+        assert n_left > N_WAITED_FOR / 10, f"keys were no longer compared: {n_left} are left after {waited_s} s"
+        Fixes.ready(server)
+        expect(get(server, slot.keys[0]), int(slot.keys[0].rpartition("/")[2]))
+        wait_for(lambda: int(slot.owner.ask(count)[1:]) == n_keys, "the index is not mended")
+        server.end()
+        self.start_servers()
+
     def others_are_there(self):
         """Keys of others in the slot: nothing is lost, and nothing is written to find that."""
         slot, subscribers = self.begin("others")
@@ -244,10 +295,9 @@ class Tests:
         feed = Feed(self.one, "nobody/")
         expect(put(self.one, "nobody/last", 1)[0], 202)
         feed.wait_for("nobody/last", 1)
-        for server in self.servers():
-            server.end()
+        self.end_servers()
         slot.lose(["k" + slot.keys[0]])
-        self.one, self.two = self.server(), self.server()
+        self.start_servers()
         for server in self.servers():
             again = Feed(server, "nobody/", feed.last_id)
             expect(again.n_resets, 1)
@@ -289,6 +339,7 @@ def main():
         ("all keys and the index are lost", tests.all_are_lost),
         ("all keys and the index are lost soon after other keys", tests.all_are_lost_again),
         ("many keys are lost", tests.many_are_lost),
+        ("requests do not wait until all keys have been compared", tests.requests_do_not_wait_for_all_pages),
         ("other keys in the slot, and a Redis that takes no writes", tests.others_are_there),
         ("keys are lost while no server runs", tests.nobody_is_there)))
     tests.end()

@@ -12,7 +12,8 @@ enum {
 
 struct attempt login_attempt(struct kv_store *store, struct link *link, struct kv_error *reterr)
 {
-    return (struct attempt){store, link, link_clock_ms() + store->settings.timeout_ms, reterr};
+    return (struct attempt){store, link, link_clock_ms() + store->settings.timeout_ms, reterr,
+                            NULL};
 }
 
 const struct address *login_address(const struct attempt *attempt)

@@ -13,6 +13,7 @@ struct attempt {
     struct link *link;
     int64_t until_ms;
     struct kv_error *reterr;
+    int (*begin_page)(struct attempt *attempt); /* waiting.h; NULL: it compares no keys */
 };
 
 /* Its time begins. */

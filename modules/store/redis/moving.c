@@ -52,7 +52,7 @@ static int look(struct kv_store *store, bool asks, struct reading *ret)
 {
     struct kv_error error;
     struct attempt attempt = {store, &store->fetch, link_clock_ms() + nodes_patience_ms(store),
-                              &error};
+                              &error, NULL};
     uint64_t id;
     *ret = (struct reading){0};
     link_close(&store->fetch);

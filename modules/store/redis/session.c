@@ -11,6 +11,7 @@
 #include "moving.h"
 #include "nodes.h"
 #include "split.h"
+#include "waiting.h"
 #include "whole.h"
 #include "../../redis_client/request.h"
 
@@ -198,9 +199,8 @@ static int read_log(struct attempt *attempt)
 {
     int64_t n;
     do {
-        if (wait_for_room(attempt) != 0)
+        if (wait_for_room(attempt) != 0 || waiting_begin_page(attempt) != 0)
             return -1;
-        attempt->until_ms = link_clock_ms() + attempt->store->settings.timeout_ms;
         n = read_page(attempt);
     } while (n == PAGE);
     return n < 0 ? -1 : 0;
@@ -313,6 +313,7 @@ static bool says_moving(const struct kv_error *error)
 int session_open(struct kv_store *store, struct kv_error *reterr)
 {
     struct attempt lane = login_attempt(store, &store->lane.link, reterr);
+    lane.begin_page = waiting_begin_page;
     if (open_lane(&lane) == 0 && session_open_bulk(store, reterr) == 0) {
         fence_hold(store, &store->lane.link);
         return 0;

@@ -48,7 +48,7 @@ static void look_at(const struct place *place, struct looking *looking)
     struct kv_store *first = looking->parts[0];
     int64_t patience_ms = place->has_failed ? FAILED_MS : nodes_patience_ms(first);
     struct kv_error error;
-    struct attempt attempt = {first, &first->fetch, link_clock_ms() + patience_ms, &error};
+    struct attempt attempt = {first, &first->fetch, link_clock_ms() + patience_ms, &error, NULL};
     uint64_t id;
     link_close(&first->fetch);
     nodes_point_to(first, kv_slice_of(place->host), place->port);

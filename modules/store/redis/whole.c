@@ -219,10 +219,7 @@ static int mend_pages(struct attempt *attempt, struct mending *mending)
 {
     struct kv_store *store = attempt->store;
     do {
-        if (store->is_closing)
-            return kv_error_set(attempt->reterr, "the server ends");
-        attempt->until_ms = link_clock_ms() + store->settings.timeout_ms;
-        if (mend_page(attempt, mending) != 0)
+        if (attempt->begin_page(attempt) != 0 || mend_page(attempt, mending) != 0)
             return -1;
     } while (buffer_slice(&mending->at).len != 0);
     attempt->until_ms = link_clock_ms() + store->settings.timeout_ms;
@@ -344,7 +341,7 @@ bool whole_take_check(struct kv_store *store, const struct resp_value *answer,
     read_check(answer, reply, &found);
     if (!found.is_known)
         return true;
-    bool is_other = store->whole.is_counted && found.excess != 0;
+    bool is_other = found.excess < 0 || (store->whole.is_counted && found.excess != 0);
     is_other = is_other || has_lost_index(store, &found);
     if (!is_other && !store->whole.is_in_doubt) {
         note(store, &found);

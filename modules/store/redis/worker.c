@@ -17,6 +17,7 @@
 #include "replies.h"
 #include "report.h"
 #include "session.h"
+#include "waiting.h"
 #include "whole.h"
 
 #include <errno.h>
@@ -37,9 +38,7 @@ enum {
     CONGESTED_MS = 5, /* how often the host is asked whether it takes changes again */
     MOST_SENT_BYTES = 16 << 20,
     MOST_HELD_BYTES = 16 << 20, /* of arrived messages, until the fence has held */
-    MOST_SPARE = 1024,          /* jobs that the inbox keeps room for */
     N_POLLED = 4,
-    AHEAD = 6, /* commands that are being fetched into the cache */
 };
 
 static void say(struct kv_store *store, bool is_ok, const char *text)
@@ -49,20 +48,6 @@ static void say(struct kv_store *store, bool is_ok, const char *text)
 }
 
 /* ---- sending ---- */
-
-static struct lane *lane_of(struct kv_store *store, const struct job *job)
-{
-    return command_is_bulky(job) ? &store->bulk : &store->lane;
-}
-
-static void wait_in_line(struct kv_store *store, struct job *job)
-{
-    struct jobs *waiting = &lane_of(store, job)->waiting;
-    if (jobs_reserve(waiting, 1))
-        jobs_append(waiting, job);
-    else
-        answers_fail(store, job, KV_FULL);
-}
 
 /* The requests on the lane do not depend on the bulk. */
 static void lose(struct kv_store *store, const struct lane *lane)
@@ -83,39 +68,6 @@ static void send_job(struct kv_store *store, struct lane *lane, struct job *job)
         lane->link.heard_ms = link_clock_ms();
     jobs_append(&lane->sent, job);
     lane->sent_bytes += job->n_bytes;
-}
-
-static void take_job(struct kv_store *store, struct job *job)
-{
-    if (job->kind == JOB_EXPIRE)
-        expiring_take(store, job);
-    else if (job->kind != JOB_COMMAND || job->cmd->op != KV_OP_CATCH_UP)
-        wait_in_line(store, job);
-    else if (!catch_ups_take(store, job))
-        answers_fail(store, job, KV_FULL);
-}
-
-/* The commands are still in the cache of another core. */
-static void fetch_ahead(const struct jobs *inbox)
-{
-    if (inbox->n > AHEAD && jobs_at(inbox, AHEAD)->kind == JOB_COMMAND)
-        __builtin_prefetch(jobs_at(inbox, AHEAD)->cmd);
-}
-
-static void take_inbox(struct kv_store *store)
-{
-    pthread_mutex_lock(&store->lock);
-    struct jobs inbox = store->inbox;
-    store->inbox = store->spare;
-    pthread_mutex_unlock(&store->lock);
-    while (inbox.n != 0) {
-        struct job job = jobs_take_first(&inbox);
-        fetch_ahead(&inbox);
-        take_job(store, &job);
-    }
-    if (inbox.capacity > MOST_SPARE)
-        jobs_clear(&inbox);
-    store->spare = inbox;
 }
 
 static void send_waiting(struct kv_store *store, struct lane *lane)
@@ -246,7 +198,7 @@ static void take_reply(struct kv_store *store, struct lane *lane, struct kv_slic
     if (outcome == OUTCOME_REFUSED)
         be_refused(store, &job);
     else if (outcome == OUTCOME_AGAIN)
-        wait_in_line(store, &job);
+        waiting_add(store, &job);
     else if (outcome != OUTCOME_NONE)
         answers_give_back_in_time(store, &job);
 }
@@ -365,7 +317,7 @@ static void take_back_refused(struct kv_store *store)
 {
     while (store->refused.n != 0) {
         struct job job = jobs_take_last(&store->refused);
-        struct jobs *waiting = &lane_of(store, &job)->waiting;
+        struct jobs *waiting = &waiting_lane(store, &job)->waiting;
         if (take_back_catch_ups(store, &job))
             continue;
         if (jobs_reserve(waiting, 1))
@@ -404,7 +356,7 @@ static void take_back_held(struct kv_store *store)
         struct job job = jobs_take_first(&store->held);
         answers_drop_result(&job);
         if (job.kind == JOB_SCAN || (job.kind == JOB_COMMAND && command_is_read(&job)))
-            wait_in_line(store, &job);
+            waiting_add(store, &job);
         else
             answers_fail(store, &job, KV_UNKNOWN);
     }
@@ -435,35 +387,12 @@ static void connect_again(struct kv_store *store)
         store->retry_delay_ms = last_ms;
 }
 
-static bool is_overdue(const struct kv_store *store, const struct jobs *jobs)
-{
-    return jobs->n != 0 &&
-           link_clock_ms() - jobs_at(jobs, 0)->since_ms > store->settings.timeout_ms;
-}
-
-static void fail_overdue(struct kv_store *store, struct jobs *waiting)
-{
-    while (is_overdue(store, waiting)) {
-        struct job job = jobs_take_first(waiting);
-        answers_fail(store, &job, KV_UNAVAILABLE);
-    }
-}
-
-static void fail_overdue_held(struct kv_store *store)
-{
-    while (is_overdue(store, &store->held)) {
-        struct job job = jobs_take_first(&store->held);
-        answers_drop_result(&job);
-        answers_fail(store, &job, command_is_read(&job) ? KV_UNAVAILABLE : KV_UNKNOWN);
-    }
-}
-
 static void connect_bulk_again(struct kv_store *store)
 {
     struct kv_error error;
     store->is_bulk_lost = false;
     take_back_sent(store, &store->bulk);
-    fail_overdue(store, &store->bulk.waiting);
+    waiting_fail_overdue(store, &store->bulk.waiting);
     if (session_open_bulk(store, &error) != 0)
         store->is_lost = true;
 }
@@ -561,12 +490,10 @@ static void be_connected(struct kv_store *store)
 
 static void be_unconnected(struct kv_store *store)
 {
-    fail_overdue(store, &store->lane.waiting);
-    fail_overdue(store, &store->bulk.waiting);
-    fail_overdue(store, &store->catch_ups.waiting);
+    waiting_fail_all_overdue(store);
     connect_again(store);
     if (!store->is_connected)
-        fail_overdue_held(store);
+        waiting_fail_overdue_held(store);
 }
 
 /* Nothing is written to it any more. */
@@ -581,7 +508,7 @@ static void *talk(void *arg)
 {
     struct kv_store *store = arg;
     while (!store->is_closing) {
-        take_inbox(store);
+        waiting_take_inbox(store);
         if (store->is_connected && master_is_another(store))
             leave_old_master(store);
         if (!store->is_connected)

@@ -17,6 +17,7 @@
 #include "nodes.h"
 #include "session.h"
 #include "split.h"
+#include "waiting.h"
 #include "whole.h"
 
 static char log_text[256];
@@ -105,6 +106,12 @@ int finding_open(const struct attempt *attempt)
 }
 
 int fence_open(const struct attempt *attempt)
+{
+    (void)attempt;
+    return 0;
+}
+
+int waiting_begin_page(struct attempt *attempt)
 {
     (void)attempt;
     return 0;
