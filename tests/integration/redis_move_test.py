@@ -21,8 +21,10 @@ from redis_resume_test import Feed  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
 
+README = os.path.join(HERE, "../../modules/store/redis/README.md")
 N_KEYS = 60
 TTL_MS = 4000
+LONG_TTL_MS = 3_600_000
 N_MANY = 6000  # in several pages
 N_AT_ONCE = 5000
 N_WAITED_FOR = 200_000  # in so many pages that they take longer than requests may wait
@@ -87,9 +89,9 @@ class Tests:
         self.started = Started()
         self.one, self.two = self.server(), self.server()
 
-    def server(self, timeout_s=10):
+    def server(self, timeout_s=10, more=""):
         nodes = f'nodes: ["127.0.0.1:{self.cluster.nodes[0].port}"]'
-        return self.started.keep(Server(store="redis", options=f"{nodes}, timeout: {timeout_s}s"))
+        return self.started.keep(Server(store="redis", options=f"{nodes}, timeout: {timeout_s}s{more}"))
 
     def end_servers(self):
         for server in self.servers():
@@ -267,6 +269,36 @@ class Tests:
         server.end()
         self.start_servers()
 
+    def grant(self, commands):
+        """Nothing else to the user kv."""
+        for node in self.cluster.nodes:
+            answer = node.ask("ACL SETUSER kv reset on >right ~kv{* &kv{*", *("+" + command for command in commands))
+            expect(answer, "+OK\r\n")
+
+    def listed_rights_suffice(self):
+        """Those of README.md. Without one, the log says that a loss would go unnoticed."""
+        with open(README, encoding="utf-8") as file:
+            text = re.search(r"or at least (`hello`.*?) as well\. Without `asking`", file.read(), re.S)[1]
+        commands = [word for word in re.findall(r"`([a-z_|]+)`", text) if word not in ("waitaof", "database")]  # of Redis 7.2
+        slot, _ = self.begin("rights", ttl=LONG_TTL_MS)
+        self.end_servers()
+        user = ", user: kv, password: right"
+        self.grant(commands)
+        self.one, self.two = self.server(more=user), self.server(more=user)
+        subscribers = [Subscriber(server, "rights/") for server in self.servers()]
+        time.sleep(CHECK_S)  # servers have counted the keys
+        slot.lose(["d", "k" + slot.keys[0]])
+        self.check_loss("rights", subscribers, slot.keys[:1])
+        for server in self.servers():
+            assert "unnoticed" not in server.read_log(), server.read_log()
+        self.end_servers()
+        for right in "cluster|countkeysinslot", "zcard", "zscore":
+            self.grant([command for command in commands if command != right])
+            server = self.server(more=user)
+            assert "lost keys would go unnoticed" in server.read_log(), (right, server.read_log())
+            server.end()
+        self.start_servers()
+
     def others_are_there(self):
         """Keys of others in the slot: nothing is lost, and nothing is written to find that."""
         slot, subscribers = self.begin("others")
@@ -340,6 +372,7 @@ def main():
         ("all keys and the index are lost soon after other keys", tests.all_are_lost_again),
         ("many keys are lost", tests.many_are_lost),
         ("requests do not wait until all keys have been compared", tests.requests_do_not_wait_for_all_pages),
+        ("a user with the listed rights", tests.listed_rights_suffice),
         ("other keys in the slot, and a Redis that takes no writes", tests.others_are_there),
         ("keys are lost while no server runs", tests.nobody_is_there)))
     tests.end()

@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 18
+local VERSION = 19
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -429,10 +429,12 @@ end
 -- keys: { index, newest revision, log, deadlines, store, lease, fence, one that never exists }, argv: { slot, the beginning
 -- of a record's key, how many entries of the log to look at }. Answers { how many more keys the slot has than the partition
 -- needs, 1 if the log agrees with the keys, 1 if there are an index and deadlines, 1 if a deadline is missing, how many keys
--- the index has, newest revision }; nothing if the user may not ask, or the newest revision is lost.
+-- the index has, newest revision }; nothing if the newest revision is lost; an error if the user may
+-- not ask.
 local function check(keys, argv)
   local n = redis.pcall('CLUSTER', 'COUNTKEYSINSLOT', argv[1])
-  if type(n) ~= 'number' or redis.call('EXISTS', keys[2]) == 0 then return {} end
+  if redis.call('EXISTS', keys[2]) == 0 then return {} end
+  if type(n) ~= 'number' then return n end
   local others = redis.call('EXISTS', unpack(keys, 1, N_OTHERS))
   local n_indexed = redis.call('ZCARD', keys[1])
   local log = compare_with_log(keys, argv[2], tonumber(argv[3]))

@@ -98,6 +98,14 @@ static void note(struct kv_store *store, const struct found_keys *found)
     store->whole.n_indexed = found->n_indexed;
 }
 
+static void report_refusal(const struct kv_store *store, const struct resp_value *answer)
+{
+    store->host->base.log(&store->host->base, KV_LOG_WARN,
+                          "Redis at %s, partition %" PRIu32 ": lost keys would go unnoticed: %.*s",
+                          store->settings.address.text, store->part, (int)answer->text.len,
+                          answer->text.bytes);
+}
+
 static int check(const struct attempt *attempt, struct found_keys *ret)
 {
     struct check_words request = {0};
@@ -109,6 +117,8 @@ static int check(const struct attempt *attempt, struct found_keys *ret)
     resp_next(&reply, &answer);
     if (says_moving(&answer))
         whole_doubt(attempt->store);
+    else if (answer.type == RESP_ERROR)
+        report_refusal(attempt->store, &answer);
     read_check(&answer, reply, ret);
     return 0;
 }
