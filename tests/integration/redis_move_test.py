@@ -30,6 +30,7 @@ N_AT_ONCE = 5000
 N_WAITED_FOR = 200_000  # in so many pages that they take longer than requests may wait
 TIMEOUT_S = 1
 PAUSE_MS = 100
+PAGE = 20
 CHECK_S = 1  # servers have seen a mark of a slot by then
 
 
@@ -269,6 +270,32 @@ class Tests:
         server.end()
         self.start_servers()
 
+    def call(self, slot, function, at):
+        """As a server does that dies behind this page."""
+        epoch = slot.owner.ask(f"HGET kv{{{slot.tag}}}i epoch").split()[1]
+        keys = " ".join(f"kv{{{slot.tag}}}{name}" for name in "xmsdni")
+        answer = slot.owner.ask(f'FCALL {function} 6 {keys} kv{{{slot.tag}}}c{epoch} 100000 8 0 kv{{{slot.tag}}}k {at} {PAGE} 0')
+        assert answer.startswith("*3"), answer
+
+    def server_dies_while_it_mends_deadlines(self):
+        """It has told the loss, so the log says no more about the keys before."""
+        slot, _ = self.begin("dies", ttl=LONG_TTL_MS)
+        self.end_servers()
+        slot.lose(["d", "k" + slot.keys[0]])
+        self.call(slot, "kv1_mend", "-")
+        self.start_servers()
+        count = f"ZCARD kv{{{slot.tag}}}d"
+        wait_for(lambda: int(slot.owner.ask(count)[1:]) == len(slot.keys) - 1, "deadlines are missing")
+
+    def server_dies_while_it_mends_the_index(self):
+        slot, _ = self.begin("index-dies", ttl=LONG_TTL_MS)
+        self.end_servers()
+        slot.lose(["x", "d"])
+        self.call(slot, "kv1_regain", "0")
+        self.start_servers()
+        for server in self.servers():
+            expect(self.list(server, "index-dies"), sorted(f"index-dies/{i}" for i in range(N_KEYS)))
+
     def grant(self, commands):
         """Nothing else to the user kv."""
         for node in self.cluster.nodes:
@@ -372,6 +399,8 @@ def main():
         ("all keys and the index are lost soon after other keys", tests.all_are_lost_again),
         ("many keys are lost", tests.many_are_lost),
         ("requests do not wait until all keys have been compared", tests.requests_do_not_wait_for_all_pages),
+        ("a server dies while it mends the deadlines", tests.server_dies_while_it_mends_deadlines),
+        ("a server dies while it mends the index", tests.server_dies_while_it_mends_the_index),
         ("a user with the listed rights", tests.listed_rights_suffice),
         ("other keys in the slot, and a Redis that takes no writes", tests.others_are_there),
         ("keys are lost while no server runs", tests.nobody_is_there)))

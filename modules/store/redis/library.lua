@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 19
+local VERSION = 20
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -429,8 +429,8 @@ end
 -- keys: { index, newest revision, log, deadlines, store, lease, fence, one that never exists }, argv: { slot, the beginning
 -- of a record's key, how many entries of the log to look at }. Answers { how many more keys the slot has than the partition
 -- needs, 1 if the log agrees with the keys, 1 if there are an index and deadlines, 1 if a deadline is missing, how many keys
--- the index has, newest revision }; nothing if the newest revision is lost; an error if the user may
--- not ask.
+-- the index has, newest revision, what is being mended (see note_mending) }; nothing if the newest revision is lost; an error
+-- if the user may not ask.
 local function check(keys, argv)
   local n = redis.pcall('CLUSTER', 'COUNTKEYSINSLOT', argv[1])
   if redis.call('EXISTS', keys[2]) == 0 then return {} end
@@ -440,7 +440,13 @@ local function check(keys, argv)
   local log = compare_with_log(keys, argv[2], tonumber(argv[3]))
   local has_sets = redis.call('EXISTS', keys[1], keys[4]) == 2
   return {n - others - n_indexed, log.agrees and 1 or 0, has_sets and 1 or 0, log.is_late and 1 or 0, n_indexed,
-          tonumber(redis.call('GET', keys[2]))}
+          tonumber(redis.call('GET', keys[2])), tonumber(redis.call('HGET', keys[5], 'mending') or 0)}
+end
+
+-- What is mended page by page stays noted until all is, so that another server can go on if one dies meanwhile: 1 is the
+-- index, 2 are records that are not in it, 0 is nothing. Servers before version 20 do not give the store.
+local function note_mending(store, what)
+  if store and redis.call('EXISTS', store) == 1 then redis.call('HSET', store, 'mending', what) end
 end
 
 -- The entry names one before it that nobody has seen: so subscribers of all servers start over.
@@ -466,10 +472,11 @@ local function add_deadline(keys, common, name, head)
   ring(common, name, revision, deadline)
 end
 
--- keys: { index, newest revision, log, deadlines, one that never exists }, argv: { channel, length of the log, step, after,
--- the beginning of a record's key, where to begin, most, see above }. Of the next keys of the index, removes those that
--- have no record, and adds deadlines. Answers { where to go on or '', how many are lost, how many deadlines are }. It is
--- first asked without `mends`: that needs no right to write, and a Redis that takes no writes for now goes on as it is.
+-- keys: { index, newest revision, log, deadlines, one that never exists, store }, argv: { channel, length of the log, step,
+-- after, the beginning of a record's key, where to begin, most, see above }. Of the next keys of the index, removes those
+-- that have no record, and adds deadlines; begun at '+', it ends the mending. Answers { where to go on or '', how many are
+-- lost, how many deadlines are }. It is first asked without `mends`: that needs no right to write, and a Redis that takes no
+-- writes for now goes on as it is.
 local function mend(keys, argv, mends)
   local common, n_lost, n_deadlines = common_of(argv), 0, 0
   if redis.call('EXISTS', keys[2]) == 0 then error('KVGONE') end
@@ -487,7 +494,10 @@ local function mend(keys, argv, mends)
       if mends then add_deadline(keys, common, name, head) end
     end
   end
-  if mends then tell_if_wanted(keys, common, argv[8], n_lost) end
+  if mends then
+    tell_if_wanted(keys, common, argv[8], n_lost)
+    note_mending(keys[6], argv[6] == '+' and 0 or 1)
+  end
   return {#names == tonumber(argv[7]) and '(' .. names[#names] or '', n_lost, n_deadlines}
 end
 
@@ -509,7 +519,10 @@ local function regain(keys, argv, mends)
       end
     end
   end
-  if mends then tell_if_wanted(keys, common, argv[8], n) end
+  if mends then
+    tell_if_wanted(keys, common, argv[8], n)
+    note_mending(keys[6], 2)
+  end
   return {page[1] == '0' and '' or page[1], n, 0}
 end
 

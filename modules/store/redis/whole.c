@@ -13,8 +13,8 @@ enum {
     LONGEST_NUMBER = 24,
     N_CHECKED = 8,
     N_CHECK_WORDS = 3 + N_CHECKED + 3,
-    N_FOUND = 6,
-    N_MENDED = 5,
+    N_FOUND = 7,
+    N_MENDED = 6,
     N_MEND_WORDS = 3 + N_MENDED + 8,
 };
 
@@ -24,6 +24,13 @@ struct check_words {
     struct kv_slice words[N_CHECK_WORDS];
 };
 
+/* What a server has begun to mend. It may have died since. */
+enum unfinished {
+    UNFINISHED_NOTHING,
+    UNFINISHED_INDEX,
+    UNFINISHED_RECORDS,
+};
+
 struct found_keys {
     bool is_known;
     int64_t excess; /* keys of the slot that are not the partition's; below 0: it lacks some */
@@ -31,6 +38,7 @@ struct found_keys {
     bool has_sets;  /* an index, and deadlines */
     bool is_late;   /* a deadline is missing */
     int64_t n_indexed, newest;
+    enum unfinished unfinished;
 };
 
 static bool is_used(const struct kv_store *store)
@@ -82,6 +90,7 @@ static void read_check(const struct resp_value *answer, struct kv_slice reply,
         .is_late = values[3].number == 1,
         .n_indexed = values[4].number,
         .newest = values[5].number,
+        .unfinished = (enum unfinished)values[6].number,
     };
 }
 
@@ -169,12 +178,13 @@ static int ask_for_page(const struct attempt *attempt, const struct mending *men
     const struct kv_slice words[N_MEND_WORDS] = {
         mends ? KV_SLICE("FCALL") : KV_SLICE("FCALL_RO"),
         function,
-        KV_SLICE("5"),
+        KV_SLICE("6"),
         name_slice(&names->index),
         name_slice(&names->newest),
         name_slice(&names->log),
         name_slice(&names->deadlines),
         name_slice(&names->nothing),
+        name_slice(&names->store),
         name_slice(&names->channel),
         kv_slice_of(log),
         kv_slice_of(step),
@@ -279,23 +289,40 @@ static int regain(struct attempt *attempt)
     return mend(attempt, &end_of_index, "+");
 }
 
+/* From now on, a server that connects need not go on with it. */
+static int end_mending(const struct attempt *attempt)
+{
+    struct mending end_of_index = of_index;
+    struct page page;
+    end_of_index.telling = HAS_TOLD;
+    int result = go_to(attempt, &end_of_index, KV_SLICE("+"));
+    if (result == 0)
+        result = ask_for_page(attempt, &end_of_index, true, &page);
+    buffer_clear(&end_of_index.at);
+    return result;
+}
+
+/* A server that has died may not have told of the last records that it had found. */
 static int mend_all(struct attempt *attempt, struct found_keys *found)
 {
     const struct kv_store *store = attempt->store;
-    bool tells = !found->agrees || has_lost_index(store, found);
+    bool goes_on = found->unfinished != UNFINISHED_NOTHING;
+    bool tells =
+        !found->agrees || has_lost_index(store, found) || found->unfinished == UNFINISHED_RECORDS;
     if (mend_index(attempt, tells) != 0 || check(attempt, found) != 0)
         return -1;
-    bool may_have_more = store->whole.is_in_doubt || !found->has_sets;
-    if (!found->is_known || found->excess <= 0 || !may_have_more)
-        return 0;
-    return regain(attempt) == 0 ? check(attempt, found) : -1;
+    bool may_have_more = store->whole.is_in_doubt || !found->has_sets || goes_on;
+    bool is_to_regain = found->is_known && found->excess > 0 && may_have_more;
+    if (is_to_regain && (regain(attempt) != 0 || check(attempt, found) != 0))
+        return -1;
+    return found->unfinished != UNFINISHED_NOTHING ? end_mending(attempt) : 0;
 }
 
 static bool is_whole(const struct kv_store *store, const struct found_keys *found)
 {
     bool may_lack_sets = store->whole.is_in_doubt && !found->has_sets;
     return found->excess == 0 && found->agrees && !found->is_late && !may_lack_sets &&
-           !has_lost_index(store, found);
+           found->unfinished == UNFINISHED_NOTHING && !has_lost_index(store, found);
 }
 
 int whole_make(struct attempt *attempt)
@@ -352,7 +379,7 @@ bool whole_take_check(struct kv_store *store, const struct resp_value *answer,
     if (!found.is_known)
         return true;
     bool is_other = found.excess < 0 || (store->whole.is_counted && found.excess != 0);
-    is_other = is_other || has_lost_index(store, &found);
+    is_other = is_other || has_lost_index(store, &found) || found.unfinished != UNFINISHED_NOTHING;
     if (!is_other && !store->whole.is_in_doubt) {
         note(store, &found);
         return true;

@@ -4,7 +4,8 @@
  * keys that its replica lacks. The newest revision and the log may be at the other one: then the
  * chain is whole, and does not show the loss. So the keys are compared with the index and the log.
  * Missing keys are removed from the index, and the log gets an entry after which all servers let
- * their subscribers start over.
+ * their subscribers start over. Redis keeps a note while this goes on: if the server dies, another
+ * one ends it.
  */
 #ifndef KV_STORE_REDIS_WHOLE_H
 #define KV_STORE_REDIS_WHOLE_H
