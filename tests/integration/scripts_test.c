@@ -1255,6 +1255,7 @@ static void hooks_know_whether_a_client_writes(void **state)
     kv_test_expect_missing(port, "why");
     kv_test_store(port, "why", "1");
     delete_key(port, "/storage/why");
+    kv_test_settle(port);
     stop_and_expect(rig, "deleted at 0");
 }
 
