@@ -15,7 +15,7 @@ enum {
     BYTES_OF_ONE = 1024, /* of a key, for each lease counted */
     BYTES_BESIDE = 64,   /* for each lease, in the table and in the heap */
     SHARE = 3,           /* of the TTL: renewed after 1/SHARE of it */
-    INEXACT_MS = 2,      /* possible deviation of deadlines in a shared store, and */
+    INEXACT_MS = 100,    /* possible deviation of deadlines in a shared store, and */
     DRIFT = 20000        /* the fraction of the TTL by which its clock may drift */
 };
 

@@ -24,6 +24,7 @@ N_WRITERS = 32
 SKEWS_MS = (200, 0, -200, -200, 200, 0)  # of the masters and the replicas
 N_FILLED = 12_000
 FILL_AT_ONCE = 2_000
+MOST_MOVES = 10       # until one can be broken
 LOG_TAIL = 4000      # characters
 CUT_S = 1
 WAIT_S = 1
@@ -174,8 +175,10 @@ class Chaos:
             self.cluster.wait_for_masters()
             target.start()
         killed = []
-        while not killed:
-            self.reshard(10, kill_target)
+        for _ in range(MOST_MOVES):
+            if not killed:
+                self.reshard(10, kill_target)
+        assert killed, "all moves were too fast"
         self.cluster.settle()  # else fix may ask the old target for keys, and take away the only mark
         self.cluster.repair()
 

@@ -5,8 +5,10 @@
 
 enum {
     US_PER_MS = 1000,
-    DRIFT_PPM = 500, /* the most by which the kernel makes a clock faster or slower */
-    INEXACT_MS = 2,  /* a correction of the offset */
+    DRIFT_PPM = 1000,  /* of two clocks, each of which Linux may make faster or slower by 500 */
+    MOST_AGE_MS = 500, /* of a reading, while Redis answers */
+    AGEING_US = MOST_AGE_MS * DRIFT_PPM / US_PER_MS,
+    INEXACT_MS = 100, /* by far more than the range changes, but on a network that is as slow */
 };
 
 int64_t clock_now_ms(const struct kv_store *store)
@@ -53,8 +55,8 @@ void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms)
     struct clock *clock = &store->clock;
     int64_t now_ms = clock_now_ms(store);
     struct clock reading = {
-        .least_us = redis_us - (now_ms + 1) * US_PER_MS,
-        .most_us = redis_us + 1 - asked_ms * US_PER_MS,
+        .least_us = redis_us - (now_ms + 1) * US_PER_MS - AGEING_US,
+        .most_us = redis_us + 1 - asked_ms * US_PER_MS + AGEING_US,
         .taken_ms = now_ms,
     };
     int64_t drift_us = (now_ms - clock->taken_ms) * DRIFT_PPM / US_PER_MS;
@@ -109,16 +111,20 @@ int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms)
     return at_redis > 0 ? at_redis : 1;
 }
 
-int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms)
+static int64_t to_host(int64_t deadline_ms, int64_t ahead_ms)
 {
     int64_t at_host;
-    if (deadline_ms == 0 ||
-        __builtin_sub_overflow(deadline_ms, clock_most_ms(&store->clock), &at_host))
+    if (deadline_ms == 0 || __builtin_sub_overflow(deadline_ms, ahead_ms, &at_host))
         return KV_NEVER;
     return at_host;
 }
 
-bool clock_has_expired(const struct kv_store *store, int64_t deadline_ms, int64_t at_ms)
+int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms)
 {
-    return deadline_ms <= at_ms - (clock_most_ms(&store->clock) - clock_least_ms(&store->clock));
+    return to_host(deadline_ms, clock_most_ms(&store->clock));
+}
+
+int64_t clock_latest_to_host(const struct kv_store *store, int64_t deadline_ms)
+{
+    return to_host(deadline_ms, clock_least_ms(&store->clock));
 }

@@ -29,17 +29,16 @@ void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms);
 int64_t clock_least_ms(const struct clock *clock);
 int64_t clock_most_ms(const struct clock *clock);
 
-/* The first millisecond of Redis's clock at which the host's surely has reached the deadline; and
- * back, the first one of the host's clock at which Redis's may have reached it. */
+/* The first millisecond of Redis's clock at which the host's surely has reached the deadline. */
 int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms);
-int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms);
 
-/* Whether at `at_ms` of the host's clock, Redis's surely had reached a deadline that
- * clock_to_host() has given. */
-bool clock_has_expired(const struct kv_store *store, int64_t deadline_ms, int64_t at_ms);
+/* Back: the first millisecond of the host's clock at which Redis's may have reached the deadline,
+ * and the first one at which it surely has. */
+int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms);
+int64_t clock_latest_to_host(const struct kv_store *store, int64_t deadline_ms);
 
 /* How far a deadline that was converted to the host's clock may be off after its conversion back,
- * as the offset may have been corrected meanwhile. */
+ * as more may have been learnt of Redis's clock meanwhile. */
 int64_t clock_inexact_ms(void);
 
 /* The argument that gives scripts the time. text: where it may be written. */

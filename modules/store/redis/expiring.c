@@ -48,9 +48,9 @@ int expiring_wait_ms(const struct kv_store *store)
     return wait_ms < 1 ? 1 : (int)wait_ms;
 }
 
-/* Where the host's clock goes by up to a millisecond ahead of Redis's, as far as that is known,
- * every call at a deadline would come too early, and be made again. So the next calls are a
- * millisecond later at once; but not for ever, as what is known of the clock may change. */
+/* A deadline by the host's clock is the earliest moment at which Redis's may have reached it. So
+ * the call may come too early, and be made again. Then the next calls are a millisecond later at
+ * once; but not for ever, as more may be learnt of the clock. */
 int64_t expiring_next_ms(struct kv_store *store, const struct job *job, int64_t n_due,
                          int64_t deadline_ms)
 {

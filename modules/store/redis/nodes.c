@@ -375,8 +375,8 @@ int nodes_connect(const struct attempt *attempt, uint64_t *ret_id)
         return 0;
     if (result == 0)
         kv_error_set(attempt->reterr,
-                     "Redis Cluster: the masters do not agree which of them has partition %u; if "
-                     "that lasts, repair slot %u with `redis-cli --cluster fix`",
+                     "Redis Cluster: the masters do not agree on which of them owns partition %u; "
+                     "if that lasts, repair slot %u with `redis-cli --cluster fix`",
                      store->part, nodes_slot_of(store->tag));
     return -1;
 }

@@ -96,7 +96,7 @@ static enum outcome judge(const struct kv_store *store, struct job *job,
     bool is_decided = job->is_judged || job->is_long || deadline_ms == KV_NEVER;
     if (is_decided || deadline_ms > clock_now_ms(store))
         return end_with_item(store, job, state);
-    if (clock_has_expired(store, deadline_ms, job->sent_at_ms))
+    if (clock_latest_to_host(store, state->deadline) <= job->sent_at_ms)
         return end(job, KV_MISSING, 0);
     job->is_judged = true;
     return OUTCOME_AGAIN;

@@ -38,6 +38,8 @@ static int learn_run(const struct attempt *attempt, bool *ret_is_another)
         run_id[0] != '\0' && store->run_id[0] != '\0' && strcmp(run_id, store->run_id) != 0;
     if (run_id[0] != '\0')
         memcpy(store->run_id, run_id, RUN_ID);
+    if (run_id[0] == '\0' || *ret_is_another)
+        store->clock.taken_ms = 0; /* it may have another clock */
     return 0;
 }
 
@@ -117,7 +119,6 @@ static int look(const struct attempt *attempt, int64_t *ret_us, uint64_t *ret_ne
 static int look_often(const struct attempt *attempt, int64_t *ret_us, uint64_t *ret_newest)
 {
     int result = 0;
-    attempt->store->clock.taken_ms = 0;
     for (int i = 0; i < N_READINGS && result == 0; i++)
         result = look(attempt, ret_us, ret_newest);
     return result;

@@ -253,12 +253,12 @@ class Load:
         try:
             wait_for(have_written, "not all writers get on")
         except AssertionError as fault:
-            raise AssertionError(f"{fault}\n{self.describe_writers(before)}") from fault
+            raise AssertionError(f"{fault}\n{self.describe_writers(before, n)}") from fault
 
-    def describe_writers(self, before):
-        """Those that do not get on."""
-        return "\n".join(f"{writer.key}, at server {i % len(self.servers)}, has sent {writer.n_sent}"
-                         for i, (writer, had) in enumerate(zip(self.writers, before)) if len(writer.acked) == had)
+    def describe_writers(self, before, n):
+        """Those of which fewer than n further writes were acknowledged."""
+        return "\n".join(f"{writer.key}, at server {i % len(self.servers)}: {len(writer.acked) - had}, has sent {writer.n_sent}"
+                         for i, (writer, had) in enumerate(zip(self.writers, before)) if len(writer.acked) < had + n)
 
     def end(self):
         self.is_over.set()
