@@ -61,17 +61,22 @@ void kv_buffer_append_u64(struct kv_buffer *buffer, uint64_t number)
     buffer->len += kv_digits_write(kv_buffer_reserve(buffer, KV_DIGITS_MAX), number);
 }
 
+void kv_buffer_vprintf(struct kv_buffer *buffer, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    if (len > 0) {
+        vsnprintf(kv_buffer_reserve(buffer, (size_t)len + 1), (size_t)len + 1, format, again);
+        buffer->len += (size_t)len;
+    }
+    va_end(again);
+}
+
 void kv_buffer_printf(struct kv_buffer *buffer, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(NULL, 0, format, args);
+    kv_buffer_vprintf(buffer, format, args);
     va_end(args);
-    if (len <= 0)
-        return;
-    char *room = kv_buffer_reserve(buffer, (size_t)len + 1);
-    va_start(args, format);
-    vsnprintf(room, (size_t)len + 1, format, args);
-    va_end(args);
-    buffer->len += (size_t)len;
 }

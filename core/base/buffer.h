@@ -4,6 +4,8 @@
 #ifndef KV_BASE_BUFFER_H
 #define KV_BASE_BUFFER_H
 
+#include <stdarg.h>
+
 #include <kvserver/types.h>
 
 enum {
@@ -68,7 +70,9 @@ static inline void kv_buffer_append_char(struct kv_buffer *buffer, char byte)
 }
 
 void kv_buffer_append_u64(struct kv_buffer *buffer, uint64_t number);
+/* Append the text, without a NUL. */
 void kv_buffer_printf(struct kv_buffer *buffer, const char *format, ...) KV_PRINTF(2, 3);
+void kv_buffer_vprintf(struct kv_buffer *buffer, const char *format, va_list args) KV_PRINTF(2, 0);
 
 static inline struct kv_slice kv_buffer_slice(const struct kv_buffer *buffer)
 {

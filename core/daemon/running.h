@@ -83,7 +83,7 @@ struct kv_server {
     sem_t opened;           /* posted when the store has been opened, or opening it has failed */
     atomic_bool is_opening; /* the store is being opened or loaded */
     atomic_bool is_open;    /* the store is open, and clients can be served */
-    bool has_been_ready;    /* for the first time */
+    bool has_logged_readiness;
     bool is_told_ready;     /* to the service manager, since the last reload began */
     atomic_bool has_ended;  /* without a signal: everything is imported, or has failed */
     atomic_bool has_failed; /* the store could not be opened or loaded */

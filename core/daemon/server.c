@@ -519,10 +519,9 @@ static void reload(struct kv_server *server)
 
 static void log_readiness(struct kv_server *server)
 {
-    if (!server->has_been_ready)
-        kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
-               (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
-    server->has_been_ready = true;
+    kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
+           (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
+    server->has_logged_readiness = true;
 }
 
 /* Reports what is true by now. The service manager may take READY=1 for the end of any reload, so
@@ -531,7 +530,7 @@ static void note_progress(struct kv_server *server)
 {
     bool are_over = kv_rollouts_finish(server->rollouts);
     bool is_open = atomic_load(&server->is_open);
-    if (is_open)
+    if (is_open && !server->has_logged_readiness)
         log_readiness(server);
     if (!are_over || server->is_told_ready)
         return;
@@ -558,26 +557,27 @@ static int64_t wait_ms(const struct kv_server *server)
     return look_ms < beat_ms ? look_ms : beat_ms;
 }
 
-/* Whether every loop has come by since the last call; if not, a loop may hang. */
-static bool is_alive(const struct kv_server *server)
+/* Begins the next round if the last one is over. Returns: whether it is, that is, whether every
+ * loop has come by since it began; if not, a loop may hang. */
+static bool check_pulse(struct kv_server *server)
 {
-    bool is_alive = kv_round_is_over(server->pulse);
-    if (is_alive)
-        kv_round_begin(server->pulse);
-    return is_alive;
+    if (!kv_round_is_over(server->pulse))
+        return false;
+    kv_round_begin(server->pulse);
+    return true;
 }
 
 /* While the store is opening, the watchdog is fed as well. */
-static void look_around(const struct kv_server *server)
+static void look_around(struct kv_server *server)
 {
     if (kv_certificates_are_watched(server))
         kv_certificates_look(server);
-    if (pulse_ms() >= 0 && is_alive(server))
+    if (pulse_ms() >= 0 && check_pulse(server))
         kv_notify("WATCHDOG=1");
 }
 
 /* Waits for a signal, and does the periodic work in time, even if signals are frequent. */
-static int await_signal(const struct kv_server *server, int64_t *look_at_ms)
+static int await_signal(struct kv_server *server, int64_t *look_at_ms)
 {
     int64_t every_ms = wait_ms(server);
     int signal_number = 0;

@@ -4,8 +4,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Of several signals the lowest number is taken first. Revocations may follow each other without an
- * end, so they have the highest one. */
+/* Of several pending signals Linux takes the one with the lowest number first. Revocations may
+ * follow each other without an end, so they have the highest one. KEYS and PROGRESS still come
+ * before SIGTERM, which is harmless: neither repeats without an end. */
 static sigset_t handled(void)
 {
     sigset_t set;

@@ -1,5 +1,6 @@
 #include "loop/round.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -45,6 +46,7 @@ void kv_round_destroy(struct kv_round *round)
 
 void kv_round_begin(struct kv_round *round)
 {
+    assert(kv_round_is_over(round)); /* or a post would be queued twice */
     atomic_store(&round->n_left, round->n_loops);
     for (uint32_t i = 0; i < round->n_loops; i++)
         kv_loop_post(round->loops[i], &round->stops[i].post);

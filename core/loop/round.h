@@ -2,7 +2,7 @@
  * A round through all loops: each gets a post. Posts from one thread run in order, so when a round
  * is over, each loop has also run what the same thread had posted to it before.
  *
- * Nobody waits for a round: while a loop is busy, the round is not over.
+ * Never blocks: a busy loop only delays the end of the round.
  *
  * Threads: one thread, which is not a loop's.
  */

@@ -437,7 +437,7 @@ static void a_recheck_is_possible_without_revocations(void **state)
     (void)state;
     kv_test_start(&plain, "");
     kv_test_ws_open(&ws, plain.port);
-    assert_int_equal(kill(plain.program.pid, SIGUSR2), 0);
+    assert_int_equal(kill(plain.program.pid, SIGRTMIN), 0);
     kv_test_ws_expect_nothing(&ws);
     kv_test_ws_close(&ws);
     kv_test_server_stop_cleanly(&plain);
