@@ -92,7 +92,7 @@ await_server() {
 count() { # build, kind, seconds, requests in flight: prints the answers, and the totals of each object
     rm -rf "$folder/data"
     configure "$1" >"$folder/kvserver.yaml"
-    valgrind --tool=callgrind --callgrind-out-file="$folder/out" --log-file="$folder/log" \
+    setpriv --pdeathsig KILL valgrind --tool=callgrind --callgrind-out-file="$folder/out" --log-file="$folder/log" \
         "$1/kvserver" -c "$folder/kvserver.yaml" &
     server=$!
     await_server

@@ -29,6 +29,7 @@
 #include "base/mem.h"
 #include "contract/store/options.h"
 #include "module/module.h"
+#include "support/client/fork.h"
 
 enum {
     KEY_LEN = 16,
@@ -285,7 +286,7 @@ static void measure_pause(size_t n_keys)
     for (size_t i = 0; i < n_keys; i++)
         least[i] = 1e9F;
     for (int i = 0; i < TIMES; i++) {
-        if (fork() == 0) {
+        if (kv_test_fork() == 0) {
             load_timed(n_keys, least);
             _exit(0);
         }
@@ -333,7 +334,7 @@ static double time_load(size_t n_keys, const struct manner *manner)
         mmap(NULL, sizeof(double), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (spent == MAP_FAILED)
         abort();
-    if (fork() == 0) {
+    if (kv_test_fork() == 0) {
         *spent = load(0, n_keys, manner);
         _exit(0);
     }

@@ -25,7 +25,7 @@ fi
 
 KVSERVER_PORT="$KV_TEST_PORT"
 export KVSERVER_PORT
-"$program" -c "$conf/everything.yaml" 2>"$folder/server.log" &
+setpriv --pdeathsig KILL "$program" -c "$conf/everything.yaml" 2>"$folder/server.log" &
 server=$!
 i=0
 until curl -sf "http://127.0.0.1:$KVSERVER_PORT/readyz" >"$folder/ready"; do

@@ -52,7 +52,7 @@ inside() {
 
 # Runs a command of the README as a user in the checkout, at this test's own port.
 become() { # command
-    exec chroot "$root" /usr/bin/setpriv --reuid=ann --regid=ann --init-groups \
+    exec chroot "$root" /usr/bin/setpriv --reuid=ann --regid=ann --init-groups --pdeathsig KILL \
         /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/home/ann USER=ann LC_ALL=C.UTF-8 KVSERVER_PORT="$port" \
         /bin/sh -c "cd ~/kvserver && exec $(echo "$1" | sed "s/3000/$port/g")"
 }

@@ -30,7 +30,7 @@ cp mine.so "$(pkg-config --variable=moduledir kvserver)/ttl/"
 # The installed server finds its modules, and the one beside them.
 port="$KV_TEST_PORT"
 printf 'listen: [{port: %s}]\nttl: [{module: mine, options: {factor: 3}}]\n' "$port" >conf.yaml
-usr/bin/kvserver -c conf.yaml 2>server.log &
+setpriv --pdeathsig KILL usr/bin/kvserver -c conf.yaml 2>server.log &
 server=$!
 i=0
 until curl -sf "http://127.0.0.1:$port/readyz" >ready; do

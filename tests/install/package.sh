@@ -123,7 +123,7 @@ sed -i "s/port: 3000/port: $port/" "$root/etc/kvserver/kvserver.yaml"
 start_line="$(sed -n 's/^ExecStart=//p' "$root/lib/systemd/system/kvserver.service")"
 # shellcheck disable=SC2086 # a command and its arguments
 chroot "$root" setpriv --reuid=kvserver --regid=kvserver --clear-groups --no-new-privs --bounding-set=-all \
-    $start_line 2>"$folder/server.log" &
+    --pdeathsig KILL $start_line 2>"$folder/server.log" &
 server=$!
 ctl() {
     inside env KVSERVER_URL=unix:/run/kvserver/kvserver.sock kvctl "$@"

@@ -31,7 +31,7 @@ done
 [ ! -e "$checkout/build" ] || fail "something was built for a port that is none"
 
 # Two at once: the second one waits for the build, and the output is only the program's.
-"$checkout/scripts/run.sh" --version >"$folder/first.out" 2>"$folder/first.err" &
+setpriv --pdeathsig KILL "$checkout/scripts/run.sh" --version >"$folder/first.out" 2>"$folder/first.err" &
 first=$!
 until [ -e "$checkout/build/.build-lock" ]; do
     kill -0 "$first" 2>/dev/null || fail "the first run ended early"

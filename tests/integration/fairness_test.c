@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "support/client/fork.h"
 
 enum {
     MOST_CROWD = 150,

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "support/client/fork.h"
 
 enum {
     MIB = 1 << 20,

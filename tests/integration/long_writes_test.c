@@ -18,6 +18,7 @@
 
 #include "base/buffer.h"
 #include "fixture.h"
+#include "support/client/fork.h"
 
 enum {
     HUGE_VALUE = (128 << 20) / KV_TEST_SHARE,

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "support/client/folder.h"
+#include "support/client/fork.h"
 
 static void run(const char *output, const char *const argv[])
 {

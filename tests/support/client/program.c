@@ -10,13 +10,13 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "support/client/folder.h"
+#include "support/client/fork.h"
 #include "support/client/stream.h"
 
 enum {
@@ -24,18 +24,6 @@ enum {
     RUN_LIMIT_MS = 20000,
     WAIT_STEP_MS = 2,
 };
-
-pid_t kv_test_fork(void)
-{
-    pid_t parent = getpid();
-    pid_t child = fork();
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(EXIT_FAILURE);
-    }
-    return child;
-}
 
 static char *path_in(const struct kv_test_program *program, const char *name)
 {

@@ -23,10 +23,6 @@ struct kv_test_outcome {
     char *err;
 };
 
-/* Like fork(), but the child never outlives this process: it is killed when the thread that called
- * this ends. */
-pid_t kv_test_fork(void);
-
 /* Makes a fresh, empty folder. Owns: the caller, by kv_test_program_remove(). */
 void kv_test_program_prepare(struct kv_test_program *program);
 

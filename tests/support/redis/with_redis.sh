@@ -41,5 +41,9 @@ for argument; do
 done
 KV_TEST_STORE_OPTIONS=$(with_socket "${KV_TEST_STORE_OPTIONS:-}")
 export KV_TEST_STORE_OPTIONS
-setpriv --pdeathsig KILL "$@" & # in the background, as traps have to wait for a command in the foreground
+# In the background, as traps have to wait for a command in the foreground. A shell gives such a command /dev/null as
+# its standard input, so it gets this script's by another descriptor. The command and the processes that it starts
+# ignore SIGINT; if that ends this script, the command is killed.
+exec 9<&0
+setpriv --pdeathsig KILL "$@" <&9 9<&- &
 wait "$!"

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "support/client/folder.h"
+#include "support/client/fork.h"
 #include "support/client/program.h"
 #include "support/power/disk.h"
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Processes that tests start (support/python/processes.py, support/redis/) do not outlive them. Prints TAP."""
+"""Processes that tests start (support/python/processes.py, support/redis/) do not outlive them, and get their input.
+Prints TAP."""
 import os
 import shutil
 import signal
@@ -99,9 +100,17 @@ def none_is_left_by_the_scripts_that_run_a_command_beside_redis():
             leaves_no_process([*script, "sh", "-c", "echo started; exec sleep infinity"], by)
 
 
+def a_command_beside_redis_reads_the_input_of_the_script():
+    for script in [f"{SUPPORT}/redis/with_redis.sh"], [sys.executable, f"{SUPPORT}/redis/with_cluster.py"]:
+        with processes.start([*script, "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            output, _ = process.communicate(b"some input", timeout=PATIENCE_S)
+        assert output == b"some input", output
+
+
 def main():
     report = Report()
-    beside_redis = none_is_left_by_a_constructor_that_fails, none_is_left_by_the_scripts_that_run_a_command_beside_redis
+    beside_redis = (none_is_left_by_a_constructor_that_fails, none_is_left_by_the_scripts_that_run_a_command_beside_redis,
+                    a_command_beside_redis_reads_the_input_of_the_script)
     report.check_each(((test.__name__, test) for test in (
         none_is_left_by_a_test_that_is_killed, none_is_left_by_a_test_that_is_terminated, none_is_left_by_a_test_that_fails,
         none_is_started_by_a_thread_that_ends_first, *beside_redis)),
