@@ -35,6 +35,7 @@ enum {
     LAST_NODE_RETRY_MS = 200, /* another node may have been promoted */
     LOOK_AGAIN_MS = 1,
     GLANCE_MS = 50,   /* how often waiting jobs are looked at while there is no connection */
+    US_PER_MS = 1000, /* of revisions, which follow Redis's clock */
     CONGESTED_MS = 5, /* how often the host is asked whether it takes changes again */
     MOST_SENT_BYTES = 16 << 20,
     MOST_HELD_BYTES = 16 << 20, /* of arrived messages, until the fence has held */
@@ -83,17 +84,23 @@ static void send_waiting(struct kv_store *store, struct lane *lane)
         lose(store, lane);
 }
 
-static bool is_waited_for(const struct kv_store *store)
+/* At the last look, Redis's clock was at `upto`: this is when it reaches the revision that is
+ * waited for. The clock may be set meanwhile, so that it is sooner. */
+static int64_t look_at_ms(const struct kv_store *store)
 {
-    return store->upto < store->look_for;
+    uint64_t upto = store->upto, wanted = store->look_for;
+    if (upto >= wanted)
+        return store->look_at_ms;
+    uint64_t missing_ms = (wanted - upto) / US_PER_MS;
+    int64_t pause_ms = missing_ms < GLANCE_MS ? (int64_t)missing_ms : GLANCE_MS;
+    return store->looked_ms + (pause_ms < LOOK_AGAIN_MS ? LOOK_AGAIN_MS : pause_ms);
 }
 
 static void look_in_time(struct kv_store *store)
 {
     int64_t now_ms = link_clock_ms();
     struct job look = {.kind = JOB_LOOK, .since_ms = now_ms};
-    int64_t at_ms = is_waited_for(store) ? store->looked_ms + LOOK_AGAIN_MS : store->look_at_ms;
-    if (store->is_looking || store->is_read_only || now_ms < at_ms)
+    if (store->is_looking || store->is_read_only || now_ms < look_at_ms(store))
         return;
     store->is_looking = true;
     store->looked_ms = now_ms;
@@ -406,12 +413,10 @@ static bool may_tell(const struct kv_store *store)
 
 static int look_time(const struct kv_store *store, bool is_congested)
 {
-    int64_t at_ms = store->is_connected ? store->look_at_ms : store->retry_at_ms;
+    int64_t at_ms = store->is_connected ? look_at_ms(store) : store->retry_at_ms;
     int64_t most_ms = is_congested ? CONGESTED_MS : store->is_connected ? LOOK_MS : GLANCE_MS;
     int64_t left_ms = at_ms - link_clock_ms();
     bool has_no_time = store->is_connected && (store->is_looking || store->is_read_only);
-    if (store->is_connected && !has_no_time && is_waited_for(store))
-        return LOOK_AGAIN_MS;
     if (left_ms > most_ms || has_no_time)
         return (int)most_ms;
     return left_ms > 1 ? (int)left_ms : 1;
