@@ -17,9 +17,10 @@ sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from chaos import Subscriber  # pylint: disable=wrong-import-position
 from kvserver import Report, Server, Started, wait_for  # pylint: disable=wrong-import-position
 from redis_fix_test import Slot, Tests as Fixes  # pylint: disable=wrong-import-position
+from redis_parts_test import load_library  # pylint: disable=wrong-import-position
 from redis_resume_test import Feed  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
-from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
+from store_redis_test import LIBRARY, expect, get, n_reconnects, put  # pylint: disable=wrong-import-position
 
 README = os.path.join(HERE, "../../modules/store/redis/README.md")
 N_KEYS = 60
@@ -27,11 +28,16 @@ TTL_MS = 4000
 LONG_TTL_MS = 3_600_000
 N_MANY = 6000  # in several pages
 N_AT_ONCE = 5000
+N_LOOKED_AT = 100_000  # in pages that take longer than others wait for a server that has died
 N_WAITED_FOR = 200_000  # in so many pages that they take longer than requests may wait
+LAST = "(~"            # where a page begins that has none of the tests' keys
+MENDING_S = 3          # so long after its last page, a server that mends counts as dead
 TIMEOUT_S = 1
+PATIENT_S = 60  # for a slow Redis
 PAUSE_MS = 100
 PAGE = 20
 CHECK_S = 1  # servers have seen a mark of a slot by then
+ANSWERS = "CLUSTERDOWN The cluster is down", "BUSY Redis is busy running a script"
 
 
 def slots_at(node, name):
@@ -44,6 +50,13 @@ class Move(Slot):
     def names(self):
         """Of all keys of the slot at the owner."""
         return re.findall(rf"kv\{{{self.tag}\}}(\S*)\r", self.owner.ask(f"CLUSTER GETKEYSINSLOT {self.number} 1000"))
+
+    def count(self, command, name):
+        return int(self.owner.ask(f"{command} kv{{{self.tag}}}{name}")[1:])
+
+    def mended(self):
+        """The note of what is being mended."""
+        return self.owner.ask(f"HGET kv{{{self.tag}}}i mending").split("\r\n")[1:2]
 
     def count_moved(self):
         return int(self.other.ask("CLUSTER COUNTKEYSINSLOT", self.number)[1:])
@@ -68,20 +81,24 @@ class Move(Slot):
 
 
 @contextlib.contextmanager
-def slowed(node):
-    """It takes writes for only a part of the time."""
+def repeated(action, every_s=0):
     is_over = threading.Event()
 
-    def slow():
-        while not is_over.wait(PAUSE_MS * 1.2 / 1000):
-            node.ask("CLIENT PAUSE", str(PAUSE_MS), "WRITE")
-    thread = threading.Thread(target=slow)
+    def repeat():
+        while not is_over.wait(every_s):
+            action()
+    thread = threading.Thread(target=repeat)
     thread.start()
     try:
         yield
     finally:
         is_over.set()
         thread.join()
+
+
+def slowed(node, what="WRITE", part_s=0.02):
+    """It takes writes, or all commands, for only a part of the time."""
+    return repeated(lambda: node.ask("CLIENT PAUSE", str(PAUSE_MS), what), PAUSE_MS / 1000 + part_s)
 
 
 class Tests:
@@ -270,11 +287,11 @@ class Tests:
         server.end()
         self.start_servers()
 
-    def call(self, slot, function, at):
+    def call(self, slot, function, at, n=PAGE):
         """As a server does that dies behind this page."""
         epoch = slot.owner.ask(f"HGET kv{{{slot.tag}}}i epoch").split()[1]
         keys = " ".join(f"kv{{{slot.tag}}}{name}" for name in "xmsdni")
-        answer = slot.owner.ask(f'FCALL {function} 6 {keys} kv{{{slot.tag}}}c{epoch} 100000 8 0 kv{{{slot.tag}}}k {at} {PAGE} 0')
+        answer = slot.owner.ask(f'FCALL {function} 6 {keys} kv{{{slot.tag}}}c{epoch} 100000 8 0 kv{{{slot.tag}}}k {at} {n} 0')
         assert answer.startswith("*3"), answer
 
     def server_dies_while_it_mends_deadlines(self):
@@ -286,6 +303,7 @@ class Tests:
         self.start_servers()
         count = f"ZCARD kv{{{slot.tag}}}d"
         wait_for(lambda: int(slot.owner.ask(count)[1:]) == len(slot.keys) - 1, "deadlines are missing")
+        wait_for(lambda: slot.mended() == ["0"], "the mending is not ended")
 
     def server_dies_while_it_mends_the_index(self):
         slot, _ = self.begin("index-dies", ttl=LONG_TTL_MS)
@@ -293,8 +311,94 @@ class Tests:
         slot.lose(["x", "d"])
         self.call(slot, "kv1_regain", "0")
         self.start_servers()
+        wait_for(lambda: slot.mended() == ["0"], "nobody goes on")
         for server in self.servers():
+            Fixes.ready(server)
             expect(self.list(server, "index-dies"), sorted(f"index-dies/{i}" for i in range(N_KEYS)))
+
+    def others_go_on_while_a_server_mends(self):
+        """They serve the partition, also while it only looks at many keys that are whole, and the loss is told once."""
+        self.end_servers()
+        self.one, self.two = self.server(PATIENT_S), self.server(PATIENT_S)
+        slot, subscribers = self.begin("slow")
+        keys = f"2 kv{{{slot.tag}}}x kv{{{slot.tag}}}k"
+        for first in range(0, N_LOOKED_AT, N_AT_ONCE):
+            slot.owner.ask(f"EVAL \"for i = {first} + 1, {first} + {N_AT_ONCE} do redis.call('ZADD', KEYS[1], 0, '~' .. i) "
+                           f"redis.call('SET', KEYS[2] .. '~' .. i, struct.pack('>I8I8', 1, 0) .. '1') end\" {keys}")
+        n_entries, n_before = slot.count("XLEN", "s"), int(n_reconnects(self.two))
+        self.two.stop()
+        slot.owner.ask(f"ZADD kv{{{slot.tag}}}x 0 !")
+        with slowed(slot.owner, "ALL", 0.005):
+            wait_for(lambda: slot.mended() == ["1"], "the index is not mended")
+            began = time.monotonic()
+            self.two.go_on()
+            wait_for(lambda: subscribers[1].n_resets == 1 and subscribers[1].is_synced.is_set(), "there is no reset")
+            Fixes.ready(self.two)
+            expect((slot.mended(), self.one.request("GET", "/readyz")[0]), (["1"], 503))
+            wait_for(lambda: slot.mended() == ["0"], "the index is still mended")
+            took_s = time.monotonic() - began
+        assert took_s > MENDING_S + CHECK_S, took_s
+        Fixes.ready(self.one)
+        time.sleep(CHECK_S)  # the servers compare again
+        expect((int(n_reconnects(self.two)), slot.count("XLEN", "s")), (n_before + 1, n_entries + 1))  # that has a gap
+        for server, subscriber in zip(self.servers(), subscribers):
+            expect(get(server, slot.keys[0]), int(slot.keys[0].rpartition("/")[2]))
+            wait_for(lambda subscriber=subscriber: subscriber.n_resets == 1, "there is no reset, or another one")
+
+    def servers_connect_while_another_one_mends(self):
+        """They do not wait for it, do not tell the loss once more, and leave the note as it is."""
+        slot, _ = self.begin("joins")
+        for server in self.servers():
+            server.stop()
+        expect(slot.owner.ask(f"ZREM kv{{{slot.tag}}}x {slot.keys[0]}"), ":1\r\n")
+        self.call(slot, "kv1_regain", "0", N_MANY)  # all of them
+        n_entries = slot.count("XLEN", "s")
+        with repeated(lambda: self.call(slot, "kv1_mend", LAST), CHECK_S / 2):
+            for server in self.servers():
+                server.go_on()
+            for server in self.servers():
+                wait_for(lambda server=server: "can no longer be read" in server.read_log(), "the connection is not lost")
+                Fixes.ready(server)
+            before = [n_reconnects(server) for server in self.servers()]
+            time.sleep(MENDING_S + CHECK_S)
+            expect(([n_reconnects(server) for server in self.servers()], slot.count("XLEN", "s"), slot.mended()),
+                   (before, n_entries, ["2"]))
+        self.call(slot, "kv1_mend", "+")
+        time.sleep(CHECK_S)
+        for server in self.servers():
+            Fixes.ready(server)
+            expect(self.list(server, "joins"), sorted(f"joins/{i}" for i in range(N_KEYS)))
+        expect(([n_reconnects(server) for server in self.servers()], slot.count("XLEN", "s")), (before, n_entries))
+
+    def server_dies_while_others_are_connected(self):
+        slot, subscribers = self.begin("beside")
+        before = [n_reconnects(server) for server in self.servers()]
+        self.call(slot, "kv1_mend", LAST)
+        time.sleep(CHECK_S)
+        expect(([n_reconnects(server) for server in self.servers()], slot.mended()), (before, ["1"]))
+        wait_for(lambda: slot.mended() == ["0"], "nobody goes on")
+        for server, subscriber in zip(self.servers(), subscribers):
+            Fixes.ready(server)
+            expect(subscriber.n_resets, 0)
+
+    def load(self, text):
+        for node in self.cluster.masters():
+            load_library(node, text)
+
+    def comparison_fails_for_another_reason(self):
+        """Only a missing right lets losses go unnoticed: everything else is over soon, and the keys are compared then."""
+        self.begin("fails")
+        self.end_servers()
+        with open(LIBRARY, encoding="utf-8") as file:
+            own = file.read()
+        newer = re.sub(r"VERSION = \d+", "VERSION = 999999", own, count=1)
+        for answer in ANSWERS:
+            self.load(newer.replace("callback = check,", f"callback = function() return redis.error_reply('{answer}') end,"))
+            server = self.server()
+            assert "unnoticed" not in server.read_log(), server.read_log()
+            server.end()
+        self.load(own)
+        self.start_servers()
 
     def grant(self, commands):
         """Nothing else to the user kv."""
@@ -401,9 +505,13 @@ def main():
         ("requests do not wait until all keys have been compared", tests.requests_do_not_wait_for_all_pages),
         ("a server dies while it mends the deadlines", tests.server_dies_while_it_mends_deadlines),
         ("a server dies while it mends the index", tests.server_dies_while_it_mends_the_index),
+        ("servers connect while another one mends", tests.servers_connect_while_another_one_mends),
+        ("a server dies while it mends, and others are connected", tests.server_dies_while_others_are_connected),
+        ("keys cannot be compared for another reason than rights", tests.comparison_fails_for_another_reason),
         ("a user with the listed rights", tests.listed_rights_suffice),
         ("other keys in the slot, and a Redis that takes no writes", tests.others_are_there),
-        ("keys are lost while no server runs", tests.nobody_is_there)))
+        ("keys are lost while no server runs", tests.nobody_is_there),
+        ("other servers go on while one mends", tests.others_go_on_while_a_server_mends)))
     tests.end()
     return report.end()
 

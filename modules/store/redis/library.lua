@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 20
+local VERSION = 21
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -426,27 +426,44 @@ local function compare_with_log(keys, record, most)
   return found
 end
 
+-- A server that mends writes to the note at least so often, unless it has died or lost its connection.
+local MENDING_MS = 3000
+
+-- Answers what another server can go on with (see note_mending), and 1 if a server mends at present.
+local function read_note(store)
+  local note = redis.call('HMGET', store, 'mending', 'mending_ms')
+  local what, _, ms = tonumber(note[1] or 0), clock('')
+  local age = ms - tonumber(note[2] or 0)
+  if what ~= 0 and age >= 0 and age < MENDING_MS then return 0, 1 end
+  return what, 0
+end
+
 -- keys: { index, newest revision, log, deadlines, store, lease, fence, one that never exists }, argv: { slot, the beginning
 -- of a record's key, how many entries of the log to look at }. Answers { how many more keys the slot has than the partition
 -- needs, 1 if the log agrees with the keys, 1 if there are an index and deadlines, 1 if a deadline is missing, how many keys
--- the index has, newest revision, what is being mended (see note_mending) }; nothing if the newest revision is lost; an error
--- if the user may not ask.
+-- the index has, newest revision, what can be gone on with, 1 if a server mends at present: then the log is not looked at };
+-- nothing if the newest revision is lost; an error if the user may not ask. Servers of version 20 do not read the last one.
 local function check(keys, argv)
   local n = redis.pcall('CLUSTER', 'COUNTKEYSINSLOT', argv[1])
   if redis.call('EXISTS', keys[2]) == 0 then return {} end
   if type(n) ~= 'number' then return n end
   local others = redis.call('EXISTS', unpack(keys, 1, N_OTHERS))
   local n_indexed = redis.call('ZCARD', keys[1])
-  local log = compare_with_log(keys, argv[2], tonumber(argv[3]))
+  local unfinished, is_mended = read_note(keys[5])
+  local log = compare_with_log(keys, argv[2], is_mended == 1 and 0 or tonumber(argv[3]))
   local has_sets = redis.call('EXISTS', keys[1], keys[4]) == 2
   return {n - others - n_indexed, log.agrees and 1 or 0, has_sets and 1 or 0, log.is_late and 1 or 0, n_indexed,
-          tonumber(redis.call('GET', keys[2])), tonumber(redis.call('HGET', keys[5], 'mending') or 0)}
+          tonumber(redis.call('GET', keys[2])), unfinished, is_mended}
 end
 
 -- What is mended page by page stays noted until all is, so that another server can go on if one dies meanwhile: 1 is the
--- index, 2 are records that are not in it, 0 is nothing. Servers before version 20 do not give the store.
+-- index, 2 are records that are not in it, 0 is nothing. 2 stays, as only a server that finds it there tells of records that
+-- were found last. Servers before version 20 do not give the store.
 local function note_mending(store, what)
-  if store and redis.call('EXISTS', store) == 1 then redis.call('HSET', store, 'mending', what) end
+  if not store or redis.call('EXISTS', store) == 0 then return end
+  local _, ms = clock('')
+  if what ~= 0 then what = math.max(what, tonumber(redis.call('HGET', store, 'mending') or 0)) end
+  redis.call('HSET', store, 'mending', what, 'mending_ms', string.format('%.0f', ms))
 end
 
 -- The entry names one before it that nobody has seen: so subscribers of all servers start over.
@@ -521,7 +538,7 @@ local function regain(keys, argv, mends)
   end
   if mends then
     tell_if_wanted(keys, common, argv[8], n)
-    note_mending(keys[6], 2)
+    note_mending(keys[6], n > 0 and 2 or 1)
   end
   return {page[1] == '0' and '' or page[1], n, 0}
 end

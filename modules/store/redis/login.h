@@ -13,7 +13,10 @@ struct attempt {
     struct link *link;
     int64_t until_ms;
     struct kv_error *reterr;
-    int (*begin_page)(struct attempt *attempt); /* waiting.h; NULL: it compares no keys */
+    /* Called before each page of keys or of the log, and while the host has no room for one: fails
+     * overdue requests and renews until_ms. Returns -1 and *reterr if the server ends. NULL: this
+     * attempt reads no pages. */
+    int (*begin_page)(struct attempt *attempt);
 };
 
 /* Its time begins. */

@@ -182,17 +182,19 @@ static int64_t read_page(const struct attempt *attempt)
 
 /* The host has to take all that is read. Where the host does not take it in time, the next attempt
  * goes on from there. */
-static int wait_for_room(const struct attempt *attempt)
+static int wait_for_room(struct attempt *attempt)
 {
     const struct kv_store *store = attempt->store;
     int64_t until_ms = link_clock_ms() + nodes_patience_ms(store);
-    while (!store->host->may_tell(store->host)) {
-        if (link_clock_ms() > until_ms || store->is_closing)
+    while (attempt->begin_page(attempt) == 0) {
+        if (store->host->may_tell(store->host))
+            return 0;
+        if (link_clock_ms() > until_ms)
             return kv_error_set(attempt->reterr, "too many changes of Redis at %s wait to be told",
                                 login_address(attempt)->text);
         poll(NULL, 0, CONGESTED_MS);
     }
-    return 0;
+    return -1;
 }
 
 /* Takes what the log has. Each page has its time. */
@@ -200,7 +202,7 @@ static int read_log(struct attempt *attempt)
 {
     int64_t n;
     do {
-        if (wait_for_room(attempt) != 0 || waiting_begin_page(attempt) != 0)
+        if (wait_for_room(attempt) != 0)
             return -1;
         n = read_page(attempt);
     } while (n == PAGE);

@@ -189,6 +189,7 @@ struct recall {
 struct whole {
     bool is_in_doubt; /* some keys may have been elsewhere since they were last looked at */
     bool is_counted;  /* when they were, the slot had those of the partition, and no other */
+    bool is_to_count; /* another server mended when they were to be looked at */
     bool is_asked;    /* a check is under way */
     int64_t newest, n_indexed; /* when they were: the revision, 0 if they never were; and keys */
     int64_t check_at_ms;

@@ -8,12 +8,13 @@
 
 enum {
     CHECK_MS = 500,
+    RENEW_MS = 1000,    /* of the note: less than MENDING_MS in library.lua */
     LOG_ENTRIES = 1000, /* those that a lost master had not replicated are among them */
     PAGE = 1000,        /* keys */
     LONGEST_NUMBER = 24,
     N_CHECKED = 8,
     N_CHECK_WORDS = 3 + N_CHECKED + 3,
-    N_FOUND = 7,
+    N_FOUND = 8,
     N_MENDED = 6,
     N_MEND_WORDS = 3 + N_MENDED + 8,
 };
@@ -24,7 +25,7 @@ struct check_words {
     struct kv_slice words[N_CHECK_WORDS];
 };
 
-/* What a server has begun to mend. It may have died since. */
+/* What a server had begun to mend when it died, or lost its connection. */
 enum unfinished {
     UNFINISHED_NOTHING,
     UNFINISHED_INDEX,
@@ -39,6 +40,7 @@ struct found_keys {
     bool is_late;   /* a deadline is missing */
     int64_t n_indexed, newest;
     enum unfinished unfinished;
+    bool is_being_mended; /* by a server, which may be this one */
 };
 
 static bool is_used(const struct kv_store *store)
@@ -91,6 +93,7 @@ static void read_check(const struct resp_value *answer, struct kv_slice reply,
         .n_indexed = values[4].number,
         .newest = values[5].number,
         .unfinished = (enum unfinished)values[6].number,
+        .is_being_mended = values[7].number == 1,
     };
 }
 
@@ -101,10 +104,22 @@ static bool has_lost_index(const struct kv_store *store, const struct found_keys
     return found->newest == store->whole.newest && found->n_indexed < store->whole.n_indexed;
 }
 
-static void note(struct kv_store *store, const struct found_keys *found)
+static void count(struct kv_store *store, const struct found_keys *found)
 {
     store->whole.newest = found->newest;
     store->whole.n_indexed = found->n_indexed;
+}
+
+/* Redis puts other words before it if a function was refused a command. */
+static bool says_forbidden(const struct resp_value *answer)
+{
+    static const char *const signs[] = {"NOPERM", "The user executing the script",
+                                        "ACL failure in script"};
+    struct kv_slice text = answer->text;
+    for (size_t i = 0; answer->type == RESP_ERROR && i < sizeof(signs) / sizeof(signs[0]); i++)
+        if (memmem(text.bytes, text.len, signs[i], strlen(signs[i])) != NULL)
+            return true;
+    return false;
 }
 
 static void report_refusal(const struct kv_store *store, const struct resp_value *answer)
@@ -126,13 +141,19 @@ static int check(const struct attempt *attempt, struct found_keys *ret)
     resp_next(&reply, &answer);
     if (says_moving(&answer))
         whole_doubt(attempt->store);
-    else if (answer.type == RESP_ERROR)
+    else if (says_forbidden(&answer))
         report_refusal(attempt->store, &answer);
     read_check(&answer, reply, ret);
     return 0;
 }
 
 /* ---- mending ---- */
+
+/* In Redis, of what is being mended: others let this server go on as long as it renews it. */
+struct note {
+    bool is_taken;
+    int64_t renewed_ms;
+};
 
 /* Redis has a function that mends a page of keys, and one that only looks at it. */
 struct mending {
@@ -142,6 +163,7 @@ struct mending {
         TELLS,
         HAS_TOLD
     } telling;
+    struct note *note;
     struct buffer at;    /* a position in the index, or a cursor of SCAN */
     int64_t n, n_untold; /* keys lost or regained; those of pages after the first such page */
 };
@@ -218,15 +240,24 @@ static bool has_found(const struct page *page)
     return page->n_lost > 0 || page->n_deadlines > 0;
 }
 
+static bool is_to_renew(const struct note *note)
+{
+    return note->is_taken && link_clock_ms() - note->renewed_ms >= RENEW_MS;
+}
+
+/* A page that has nothing to mend is only looked at, which needs no right to write, except to renew
+ * the note. */
 static int mend_page(const struct attempt *attempt, struct mending *mending)
 {
     struct page page = {0};
-    bool mends = mending->telling == TELLS;
+    bool mends = mending->telling == TELLS || is_to_renew(mending->note);
     if (!mends && ask_for_page(attempt, mending, false, &page) != 0)
         return -1;
     mends = mends || has_found(&page);
     if (mends && ask_for_page(attempt, mending, true, &page) != 0)
         return -1;
+    if (mends)
+        *mending->note = (struct note){true, link_clock_ms()};
     mending->n += page.n_lost;
     mending->n_untold += mending->telling == HAS_TOLD ? page.n_lost : 0;
     if (mending->telling == TELLS || page.n_lost > 0)
@@ -267,9 +298,10 @@ static void report(const struct kv_store *store, int64_t n, const char *text)
 
 /* A subscriber that starts over is shown the records that are there, even while the index has more.
  * So a loss is told with the first page that shows it. */
-static int mend_index(struct attempt *attempt, bool tells)
+static int mend_index(struct attempt *attempt, bool tells, struct note *note)
 {
     struct mending mending = of_index;
+    mending.note = note;
     mending.telling = tells ? TELLS : TELLS_IF_LOST;
     int result = mend(attempt, &mending, "-");
     report(attempt->store, mending.n, "keys have been lost");
@@ -278,9 +310,10 @@ static int mend_index(struct attempt *attempt, bool tells)
 
 /* A subscriber that starts over is not shown records that are not in the index yet. So if more than
  * one page had such records, subscribers have to start over once more at the end. */
-static int regain(struct attempt *attempt)
+static int regain(struct attempt *attempt, struct note *note)
 {
     struct mending records = of_records, end_of_index = of_index;
+    records.note = end_of_index.note = note;
     end_of_index.telling = TELLS;
     int result = mend(attempt, &records, "0");
     report(attempt->store, records.n, "keys that were not in the index have been found");
@@ -289,7 +322,7 @@ static int regain(struct attempt *attempt)
     return mend(attempt, &end_of_index, "+");
 }
 
-/* From now on, a server that connects need not go on with it. */
+/* From now on, no other server goes on with it. */
 static int end_mending(const struct attempt *attempt)
 {
     struct mending end_of_index = of_index;
@@ -302,20 +335,23 @@ static int end_mending(const struct attempt *attempt)
     return result;
 }
 
-/* A server that has died may not have told of the last records that it had found. */
+/* A server that has died may not have told of the last records that it had found. If there is
+ * surely something to mend, the note is taken with the first page, before others begin with the
+ * same. */
 static int mend_all(struct attempt *attempt, struct found_keys *found)
 {
     const struct kv_store *store = attempt->store;
     bool goes_on = found->unfinished != UNFINISHED_NOTHING;
     bool tells =
         !found->agrees || has_lost_index(store, found) || found->unfinished == UNFINISHED_RECORDS;
-    if (mend_index(attempt, tells) != 0 || check(attempt, found) != 0)
+    struct note note = {.is_taken = goes_on || found->excess < 0};
+    if (mend_index(attempt, tells, &note) != 0 || check(attempt, found) != 0)
         return -1;
     bool may_have_more = store->whole.is_in_doubt || !found->has_sets || goes_on;
     bool is_to_regain = found->is_known && found->excess > 0 && may_have_more;
-    if (is_to_regain && (regain(attempt) != 0 || check(attempt, found) != 0))
+    if (is_to_regain && (regain(attempt, &note) != 0 || check(attempt, found) != 0))
         return -1;
-    return found->unfinished != UNFINISHED_NOTHING ? end_mending(attempt) : 0;
+    return found->is_known && note.is_taken ? end_mending(attempt) : 0;
 }
 
 static bool is_whole(const struct kv_store *store, const struct found_keys *found)
@@ -334,12 +370,13 @@ int whole_make(struct attempt *attempt)
         return 0;
     if (check(attempt, &found) != 0)
         return -1;
-    if (!found.is_known)
+    store->whole.is_to_count = found.is_being_mended;
+    if (!found.is_known || found.is_being_mended)
         return 0;
     if (!is_whole(store, &found) && mend_all(attempt, &found) != 0)
         return -1;
     if (found.is_known) {
-        note(store, &found);
+        count(store, &found);
         store->whole.is_in_doubt = false;
         store->whole.is_counted = found.excess == 0;
     }
@@ -376,12 +413,14 @@ bool whole_take_check(struct kv_store *store, const struct resp_value *answer,
     if (says_moving(answer))
         whole_doubt(store);
     read_check(answer, reply, &found);
-    if (!found.is_known)
+    if (!found.is_known || found.is_being_mended)
         return true;
     bool is_other = found.excess < 0 || (store->whole.is_counted && found.excess != 0);
     is_other = is_other || has_lost_index(store, &found) || found.unfinished != UNFINISHED_NOTHING;
     if (!is_other && !store->whole.is_in_doubt) {
-        note(store, &found);
+        count(store, &found);
+        store->whole.is_counted |= store->whole.is_to_count && found.excess == 0;
+        store->whole.is_to_count = false;
         return true;
     }
     whole_doubt(store);

@@ -4,8 +4,8 @@
  * keys that its replica lacks. The newest revision and the log may be at the other one: then the
  * chain is whole, and does not show the loss. So the keys are compared with the index and the log.
  * Missing keys are removed from the index, and the log gets an entry after which all servers let
- * their subscribers start over. Redis keeps a note while this goes on: if the server dies, another
- * one ends it.
+ * their subscribers start over. Redis keeps a note while this goes on, which the server renews:
+ * others leave it alone, and if it dies, another one ends it.
  */
 #ifndef KV_STORE_REDIS_WHOLE_H
 #define KV_STORE_REDIS_WHOLE_H
@@ -13,9 +13,9 @@
 #include "login.h"
 
 /* Of the partition that the attempt is connected to, before its chain is continued; no other master
- * has keys of it (split.h). Does nothing without a cluster, and while the slot is being moved. If
- * it compares the keys one by one, the attempt's time begins anew behind that. Returns: -1 and
- * *reterr. */
+ * has keys of it (split.h). Does nothing without a cluster, while the slot is being moved, and
+ * while another server mends. Needs the attempt's begin_page: if it compares the keys one by one,
+ * the attempt's time begins anew behind that. Returns: -1 and *reterr. */
 int whole_make(struct attempt *attempt);
 
 /* The keys may be at two masters: they are to be looked at when they are together again. */

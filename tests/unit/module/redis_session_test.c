@@ -111,10 +111,13 @@ int fence_open(const struct attempt *attempt)
     return 0;
 }
 
+static int n_looks_at_jobs, n_looks_until_end;
+
 int waiting_begin_page(struct attempt *attempt)
 {
     (void)attempt;
-    return 0;
+    n_looks_at_jobs++;
+    return n_looks_at_jobs == n_looks_until_end ? -1 : 0;
 }
 
 int whole_make(struct attempt *attempt)
@@ -220,10 +223,12 @@ int chain_take_logged(struct kv_store *of, struct kv_slice events)
 
 /* ---- the host ---- */
 
+static int n_until_room; /* how often the host says that it takes no changes */
+
 static bool may_tell(const struct kv_store_host *host)
 {
     (void)host;
-    return true;
+    return n_until_room-- <= 0;
 }
 
 static void touched(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
@@ -266,6 +271,29 @@ static void deadlines_set_while_the_log_is_read_count_as_missed(void **state)
     assert_string_equal(log_text, "touched log subscribe log touched ");
 }
 
+/* Jobs are failed in time even while the host takes no changes. */
+static void jobs_are_looked_at_while_the_host_takes_nothing(void **state)
+{
+    struct kv_error error;
+    (void)state;
+    n_looks_at_jobs = 0;
+    n_until_room = 5;
+    assert_int_equal(open_with(KV_SLICE("*0\r\n"), &error), 0);
+    assert_int_equal(n_looks_at_jobs, 5 + 2);
+}
+
+static void a_server_that_ends_does_not_wait_for_the_host(void **state)
+{
+    struct kv_error error;
+    (void)state;
+    n_looks_at_jobs = 0;
+    n_looks_until_end = 3;
+    n_until_room = 5;
+    assert_int_equal(open_with(KV_SLICE("*0\r\n"), &error), -1);
+    assert_string_equal(log_text, "touched ");
+    n_looks_until_end = n_until_room = 0;
+}
+
 #define ENTRY(id, fields) "*2\r\n$6\r\n" id "\r\n" fields
 #define EVENTS            "*2\r\n$1\r\ne\r\n$6\r\nevents\r\n"
 
@@ -299,6 +327,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deadlines_set_while_the_log_is_read_count_as_missed),
+        cmocka_unit_test(jobs_are_looked_at_while_the_host_takes_nothing),
+        cmocka_unit_test(a_server_that_ends_does_not_wait_for_the_host),
         cmocka_unit_test(an_entry_that_cannot_be_read_is_named),
         cmocka_unit_test(an_entry_with_other_fields_is_named),
     };
