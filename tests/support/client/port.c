@@ -27,12 +27,13 @@ enum {
 
 static bool is_reserved[UINT16_MAX + 1]; /* by this process, which its own locks do not keep out */
 
-/* The file stays open: closing any descriptor of it would remove the locks. */
+/* The file stays open: closing any descriptor of it would remove the locks. A test that closes all
+ * descriptors has no servers left. */
 static int reservations(void)
 {
     static int fd = -1;
     char path[64]; /* wherever TMPDIR is: ports are the machine's */
-    if (fd >= 0)
+    if (fd >= 0 && fcntl(fd, F_GETFD) >= 0)
         return fd;
     snprintf(path, sizeof(path), "/tmp/kvserver-test-ports-%u", (unsigned)getuid());
     fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
