@@ -148,9 +148,9 @@ int chain_make_change(struct kv_store *store, struct event *event,
 
 static void take_deadline(struct kv_store *store, const struct event *event)
 {
-    int64_t deadline_ms = clock_to_host(store, event->deadline);
-    store->host->wake_at(store->host, PART, deadline_ms);
-    store->host->touched(store->host, PART, event->key, event->revision, deadline_ms);
+    store->host->wake_at(store->host, PART, clock_latest_to_host(store, event->deadline));
+    store->host->touched(store->host, PART, event->key, event->revision,
+                         clock_to_host(store, event->deadline));
 }
 
 static void tell(struct kv_store *store, const struct event *event, const struct kv_change *change)
@@ -158,7 +158,7 @@ static void tell(struct kv_store *store, const struct event *event, const struct
     if (store->newest < event->revision)
         store->newest = event->revision;
     if (change->after.revision != 0 && change->after.deadline_ms != KV_NEVER)
-        store->host->wake_at(store->host, PART, change->after.deadline_ms);
+        store->host->wake_at(store->host, PART, clock_latest_to_host(store, event->after.deadline));
     if (event->token.origin == store->origin)
         store->host->changed(store->host, PART, change);
     else

@@ -6,7 +6,6 @@
 
 enum {
     LEAST_PAUSE_MS = 10,
-    EARLY_FOR_MS = 250,
     SPREAD_MS = 11, /* so that the others do not all call at once when the first one is gone */
 };
 
@@ -48,20 +47,11 @@ int expiring_wait_ms(const struct kv_store *store)
     return wait_ms < 1 ? 1 : (int)wait_ms;
 }
 
-/* A deadline by the host's clock is the earliest moment at which Redis's may have reached it. So
- * the call may come too early, and be made again. Then the next calls are a millisecond later at
- * once; but not for ever, as more may be learnt of the clock. */
-int64_t expiring_next_ms(struct kv_store *store, const struct job *job, int64_t n_due,
-                         int64_t deadline_ms)
+/* If Redis's clock was set back, the deadline is known to have passed, but has not. */
+int64_t expiring_next_ms(const struct job *job, int64_t n_due, int64_t deadline_ms)
 {
-    struct expiring *expiring = &store->expiring;
-    if (n_due == 0 && deadline_ms <= job->sent_at_ms) {
-        expiring->early_ms = link_clock_ms();
-        return job->sent_at_ms + 1;
-    }
-    bool is_early = link_clock_ms() - expiring->early_ms < EARLY_FOR_MS;
-    bool is_ahead = deadline_ms != KV_NEVER && deadline_ms >= clock_now_ms(store);
-    return is_early && is_ahead ? deadline_ms + 1 : deadline_ms;
+    bool is_early = n_due == 0 && deadline_ms <= job->sent_at_ms;
+    return is_early ? job->sent_at_ms + 1 : deadline_ms;
 }
 
 void expiring_note(struct kv_store *store, const struct event *event)

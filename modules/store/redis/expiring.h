@@ -23,8 +23,7 @@ int expiring_wait_ms(const struct kv_store *store);
 
 /* The answer to a call: how many keys were due, and the next deadline, of the host's clock.
  * Returns: when to call again. */
-int64_t expiring_next_ms(struct kv_store *store, const struct job *job, int64_t n_due,
-                         int64_t deadline_ms);
+int64_t expiring_next_ms(const struct job *job, int64_t n_due, int64_t deadline_ms);
 
 /* A change that is to be told. */
 void expiring_note(struct kv_store *store, const struct event *event);

@@ -172,7 +172,8 @@ static enum outcome take_write(struct kv_store *store, struct job *job,
     be_accepted(store);
     bool is_done = status->number == KV_OK || status->number == KV_UNCHANGED;
     if (is_done && cmd->op != KV_OP_DELETE && cmd->deadline_ms != KV_NEVER)
-        store->host->wake_at(store->host, PART, cmd->deadline_ms);
+        store->host->wake_at(store->host, PART,
+                             clock_latest_to_host(store, clock_to_redis(store, cmd->deadline_ms)));
     return end(job, (enum kv_status)status->number, (uint64_t)revision->number);
 }
 
@@ -183,7 +184,7 @@ static enum outcome take_expiry(struct kv_store *store, struct job *job, const s
     struct resp_value last = {0};
     be_accepted(store);
     resp_next(&rest, &last);
-    job->deadline_ms = expiring_next_ms(store, job, n->number, clock_to_host(store, next->number));
+    job->deadline_ms = expiring_next_ms(job, n->number, clock_latest_to_host(store, next->number));
     job->revision = (uint64_t)last.number;
     return OUTCOME_FINAL;
 }

@@ -153,10 +153,9 @@ struct catch_ups {
 /* expiring.h */
 struct expiring {
     bool is_asked;
-    struct job job;   /* the first that has asked */
-    uint64_t first;   /* the server that expired keys last, by its origin; 0: none that is known */
-    int64_t told_ms;  /* link_clock_ms() of that */
-    int64_t early_ms; /* link_clock_ms() when a call of this server last came too early */
+    struct job job;  /* the first that has asked */
+    uint64_t first;  /* the server that expired keys last, by its origin; 0: none that is known */
+    int64_t told_ms; /* link_clock_ms() of that */
 };
 
 enum recall_answer {
