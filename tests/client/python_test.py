@@ -25,6 +25,7 @@ def load(name, path):
     return module
 
 
+sys.path.append(os.path.join(HERE, "../support/python"))  # of the modules that it imports
 support = load("support", "../support/python/kvserver.py")
 kvserver = load("kvserver", "../../core/web/python/kvserver.py")
 
