@@ -186,7 +186,8 @@ bool kv_test_await_hurried_end(struct kv_test_server *server)
         free(log);
         return false;
     }
-    assert_int_equal(exit_code, 0);
+    if (exit_code != 0)
+        fail_msg("the server has ended with %d: %s", exit_code, kv_test_server_log(server));
     return true;
 }
 
