@@ -225,11 +225,14 @@ static void miss_touches(struct kv_store *store)
     store->host->touched(store->host, PART, (struct kv_slice){0}, 0, 0);
 }
 
-/* Changes pushed before the log has been read to its end are in the log, and passed over. Most is
- * read before anything is pushed, as Redis cuts off who has too much waiting then. */
+/* Changes pushed before the log has been read to its end are in the log, and passed over: so
+ * nothing else is asked for behind that. Most is read before anything is pushed, as Redis cuts off
+ * who has too much waiting then. Once the partition is subscribed, it is looked at anew: from then
+ * on, the connection is lost before the slot is split. */
 static int continue_chain(struct attempt *attempt, uint64_t newest)
 {
     struct kv_store *store = attempt->store;
+    bool is_to_look = store->nodes != NULL && store->position != 0;
     if (store->position == 0)
         chain_begin(store, newest);
     miss_touches(store);
@@ -239,7 +242,8 @@ static int continue_chain(struct attempt *attempt, uint64_t newest)
         return -1;
     if (store->position < newest)
         chain_jump(store, newest);
-    if (subscribe(attempt) != 0 || read_log(attempt) != 0)
+    if (subscribe(attempt) != 0 || (is_to_look && split_look(attempt) != 0) ||
+        read_log(attempt) != 0)
         return -1;
     miss_touches(store); /* those that were pushed meanwhile, too */
     return 0;
@@ -253,15 +257,6 @@ static void name_channel(struct kv_store *store)
     name->len = (size_t)snprintf(name->bytes, sizeof(name->bytes), "%.*s{%s}c%s",
                                  (int)store->settings.prefix.len, store->settings.prefix.bytes,
                                  store->tag, store->epoch);
-}
-
-/* Once more when it is subscribed: from then on, the connection is lost before the slot is split.
- */
-static int continue_whole_chain(struct attempt *attempt, uint64_t newest)
-{
-    bool is_to_look = attempt->store->nodes != NULL && attempt->store->position != 0;
-    int result = continue_chain(attempt, newest);
-    return result == 0 && is_to_look ? split_look(attempt) : result;
 }
 
 static int open_lane(struct attempt *attempt)
@@ -287,7 +282,7 @@ static int open_lane(struct attempt *attempt)
     if (whole_make(attempt) != 0 || look_often(attempt, &us, &newest) != 0)
         return -1;
     if (!store->is_read_only) {
-        int result = continue_whole_chain(attempt, newest);
+        int result = continue_chain(attempt, newest);
         if (result == 0)
             chain_pass(store, us);
         return result;
