@@ -36,6 +36,7 @@ TIMEOUT_S = 1
 PATIENT_S = 60  # for a slow Redis
 PAUSE_MS = 100
 PAGE = 20
+NODE_TIMEOUT_MS = 5000  # a Redis that is busy for longer is replaced
 CHECK_S = 1  # servers have seen a mark of a slot by then
 ANSWERS = "CLUSTERDOWN The cluster is down", "BUSY Redis is busy running a script"
 
@@ -103,7 +104,7 @@ def slowed(node, what="WRITE", part_s=0.02):
 
 class Tests:
     def __init__(self):
-        self.cluster = Cluster()
+        self.cluster = Cluster(node_timeout_ms=NODE_TIMEOUT_MS)
         self.started = Started()
         self.one, self.two = self.server(), self.server()
 
@@ -202,8 +203,15 @@ class Tests:
             slot.begin_move(others)
         slot.owner.start()
         keys = " ".join(f"kv{{{slot.tag}}}{name}" for name in others)
-        wait_for(lambda: slot.other.ask(f'MIGRATE 127.0.0.1 {replica.port} "" 0 60000 REPLACE KEYS {keys}').startswith("+OK"),
-                 "the keys do not come back")  # the node may not know yet who has the slot
+        answers = []
+
+        def come_back():  # the node may not know yet who has the slot
+            answers.append(slot.other.ask(f'MIGRATE 127.0.0.1 {replica.port} "" 0 60000 REPLACE KEYS {keys}'))
+            return answers[-1].startswith("+OK")
+        try:
+            wait_for(come_back, "the keys do not come back")
+        except AssertionError as fault:
+            raise AssertionError(f"{fault}: {answers[-1]}{self.cluster.describe()}") from fault
         slot.set(slot.other, "STABLE")
         value = int(key.rpartition("/")[2])
         for server, subscriber in zip(self.servers(), subscribers):
