@@ -456,7 +456,7 @@ local function check(keys, argv)
           tonumber(redis.call('GET', keys[2])), unfinished, is_mended}
 end
 
--- What is mended page by page stays noted until all is, so that another server can go on if one dies meanwhile: 1 is the
+-- Mending that goes page by page is noted until it has ended, so that another server can go on if one dies meanwhile: 1 is the
 -- index, 2 are records that are not in it, 0 is nothing. 2 stays, as only a server that finds it there tells of records that
 -- were found last. Servers before version 20 do not give the store.
 local function note_mending(store, what)

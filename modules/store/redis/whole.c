@@ -25,7 +25,7 @@ struct check_words {
     struct kv_slice words[N_CHECK_WORDS];
 };
 
-/* What a server had begun to mend when it died, or lost its connection. */
+/* The mending that a server had begun when it died, or lost its connection. */
 enum unfinished {
     UNFINISHED_NOTHING,
     UNFINISHED_INDEX,

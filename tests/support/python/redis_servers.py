@@ -350,7 +350,7 @@ class Cluster:
         raise AssertionError(f"the cluster cannot be repaired: {output}\n{self.describe()}")
 
     def describe(self):
-        """What each node that runs says of the cluster."""
+        """The view that each running node has of the cluster."""
         return "\n".join(node.ask("CLUSTER NODES") for node in self.nodes if node.process.poll() is None)
 
     def master_of(self, key):
